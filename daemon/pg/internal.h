@@ -1,0 +1,35 @@
+/* What the files of this folder share. */
+#ifndef DEBITD_PG_INTERNAL_H
+#define DEBITD_PG_INTERNAL_H
+
+#include "pg/session.h"
+
+#include <libpq-fe.h>
+
+#define PIPELINE_MAX 256 /* results awaited at once; a batch of 64 partitions needs about 160 */
+
+struct pg_session {
+    PGconn *conn;
+    char last_error[512];
+    char last_sqlstate[8];
+    const struct pg_statement *prepared[64];
+    int prepared_count;
+    struct {
+        const struct pg_statement *statement;
+        bool is_prepare;
+    } awaited[PIPELINE_MAX];
+    int awaited_first, awaited_count;
+    bool in_pipeline;
+    enum pg_outcome pipeline_failed; /* the first failure since entering; PG_DONE: none */
+    struct buffer copy;
+};
+
+/* Notes SQLSTATE and message of a result (or of the connection where r is NULL) and classifies them. */
+enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r);
+
+static inline PGresult *pg_raw(const struct pg_result *r)
+{
+    return (PGresult *)(uintptr_t)r;
+}
+
+#endif

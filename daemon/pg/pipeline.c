@@ -1,0 +1,165 @@
+/* Pipeline mode: statements are queued, answered in order; a statement that the session has not prepared yet is prepared in the same stream. */
+#include "pg/internal.h"
+
+#include <string.h>
+
+void pg_pipeline_enter(struct pg_session *s)
+{
+    ASSERT(!s->in_pipeline && s->awaited_count == 0);
+    s->pipeline_failed = PG_DONE;
+    if (PQenterPipelineMode(s->conn) != 1)
+        s->pipeline_failed = pg_note_failure(s, NULL);
+    s->in_pipeline = true;
+}
+
+static enum pg_outcome lost(struct pg_session *s)
+{
+    pg_note_failure(s, NULL);
+    return PG_LOST;
+}
+
+static void await(struct pg_session *s, const struct pg_statement *st, bool is_prepare)
+{
+    ASSERT(s->awaited_count < PIPELINE_MAX);
+    int at = (s->awaited_first + s->awaited_count++) % PIPELINE_MAX;
+    s->awaited[at].statement = st;
+    s->awaited[at].is_prepare = is_prepare;
+}
+
+static bool is_prepared(const struct pg_session *s, const struct pg_statement *st)
+{
+    for (int i = 0; i < s->prepared_count; i++)
+        if (s->prepared[i] == st)
+            return true;
+    for (int i = 0; i < s->awaited_count; i++) {
+        int at = (s->awaited_first + i) % PIPELINE_MAX;
+        if (s->awaited[at].is_prepare && s->awaited[at].statement == st)
+            return true;
+    }
+    return false;
+}
+
+void pg_pipeline_send(struct pg_session *s, const struct pg_statement *st, const struct pg_args *a)
+{
+    ASSERT(s->in_pipeline);
+    if (s->pipeline_failed == PG_LOST) {
+        await(s, st, false);
+        return;
+    }
+    int ok = 1;
+    if (!is_prepared(s, st)) {
+        ok = PQsendPrepare(s->conn, st->name, st->sql, 0, NULL);
+        if (ok)
+            await(s, st, true);
+    }
+    const char *value[PG_ARGS_MAX];
+    int length[PG_ARGS_MAX], format[PG_ARGS_MAX], n = a ? a->count : 0;
+    for (int i = 0; i < n; i++) {
+        value[i] = a->null[i] ? NULL : a->value[i].p;
+        length[i] = (int)a->value[i].n;
+        format[i] = 1;
+    }
+    if (ok)
+        ok = PQsendQueryPrepared(s->conn, st->name, n, value, length, format, 1);
+    await(s, st, false);
+    if (!ok) { /* libpq refuses to queue only when the connection is of no more use */
+        pg_note_failure(s, NULL);
+        s->pipeline_failed = PG_LOST;
+    }
+}
+
+void pg_pipeline_flush(struct pg_session *s)
+{
+    if (s->pipeline_failed == PG_LOST)
+        return;
+    if (PQsendFlushRequest(s->conn) != 1 || PQflush(s->conn) < 0)
+        s->pipeline_failed = lost(s);
+}
+
+/* Takes the result of one queued command and the NULL behind it. */
+static enum pg_outcome take(struct pg_session *s, PGresult **ret)
+{
+    if (s->pipeline_failed == PG_LOST)
+        return PG_LOST;
+    PGresult *r = PQgetResult(s->conn);
+    if (!r) {
+        s->pipeline_failed = lost(s);
+        return PG_LOST;
+    }
+    ExecStatusType st = PQresultStatus(r);
+    if (st == PGRES_COMMAND_OK || st == PGRES_TUPLES_OK) {
+        *ret = r;
+    } else {
+        if (st != PGRES_PIPELINE_ABORTED && s->pipeline_failed == PG_DONE)
+            s->pipeline_failed = pg_note_failure(s, r);
+        if (PQstatus(s->conn) != CONNECTION_OK)
+            s->pipeline_failed = lost(s);
+        ASSERT(s->pipeline_failed != PG_DONE);
+        PQclear(r);
+        if (s->pipeline_failed == PG_LOST)
+            return PG_LOST;
+    }
+    PGresult *end = PQgetResult(s->conn);
+    if (end) { /* libpq gives one result a command here; anything else is a lost protocol */
+        PQclear(end);
+        s->pipeline_failed = PG_LOST;
+        if (*ret)
+            PQclear(TAKE(*ret));
+    }
+    return s->pipeline_failed;
+}
+
+enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_result, char ret_tag[32])
+{
+    for (;;) {
+        ASSERT(s->awaited_count > 0);
+        int at = s->awaited_first;
+        const struct pg_statement *st = s->awaited[at].statement;
+        bool is_prepare = s->awaited[at].is_prepare;
+        s->awaited_first = (at + 1) % PIPELINE_MAX;
+        s->awaited_count--;
+        PGresult *r = NULL;
+        enum pg_outcome o = take(s, &r);
+        if (is_prepare) {
+            if (o == PG_DONE) {
+                ASSERT(s->prepared_count < (int)ARRAY_SIZE(s->prepared));
+                s->prepared[s->prepared_count++] = st;
+            }
+            PQclear(r);
+            continue;
+        }
+        if (o != PG_DONE) {
+            PQclear(r);
+            return o;
+        }
+        if (ret_tag)
+            snprintf(ret_tag, 32, "%s", PQcmdStatus(r));
+        if (ret_result)
+            *ret_result = (struct pg_result *)r;
+        else
+            PQclear(r);
+        return PG_DONE;
+    }
+}
+
+enum pg_outcome pg_pipeline_leave(struct pg_session *s)
+{
+    ASSERT(s->in_pipeline);
+    while (s->awaited_count > 0) {
+        struct pg_result *r = NULL;
+        if (pg_pipeline_result(s, &r, NULL) == PG_DONE)
+            pg_result_free(r);
+    }
+    s->in_pipeline = false;
+    if (s->pipeline_failed != PG_LOST && PQpipelineSync(s->conn) == 1) {
+        PGresult *r = PQgetResult(s->conn);
+        bool synced = r && PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+        PQclear(r);
+        if (synced && PQexitPipelineMode(s->conn) == 1)
+            return s->pipeline_failed;
+    }
+    /* A stream that is out of step is of no more use. */
+    pg_note_failure(s, NULL);
+    s->pipeline_failed = PG_LOST;
+    return PG_LOST;
+}
