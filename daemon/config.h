@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define CONFIG_PATH "/etc/debitd/debitd.conf" /* read where no --config is given, if it exists */
+#define CONFIG_PATH     "/etc/debitd/debitd.conf" /* read where no --config is given, if it exists */
 #define CONFIG_KEYS_MAX 48
 
 enum accounts_unknown {
@@ -65,7 +65,7 @@ struct config {
     char *path;                    /* of the file it was read from; "": the built-in defaults */
     char *origin[CONFIG_KEYS_MAX]; /* per key of the table "FILE:LINE"; NULL: the default */
 };
-#define CONFIG_NULL ((struct config){0})
+#define CONFIG_NULL ((struct config){ 0 })
 
 /* Reads the file at path; with path NULL CONFIG_PATH where that exists, else the defaults. 0, or -1 with exit code EX_CONFIG and every finding in the error's text, one a line, as far as
  * they fit. *ret is untouched on failure; end it with config_fini. */
@@ -84,6 +84,7 @@ void config_document(struct buffer *out);
 void config_mask_conninfo(const char *conninfo, struct buffer *out);
 
 /* Which keys a reload cannot take up although they differ: appended to *out as "a.b, c.d". Returns their number. */
-int config_needs_restart(const struct config *running, const struct config *wanted, struct buffer *out);
+int config_needs_restart(const struct config *running, const struct config *wanted,
+                         struct buffer *out);
 
 #endif
