@@ -11,6 +11,7 @@
 
 #define TIME_FOREVER INT64_MAX
 #define THRESHOLDS_MAX 16
+#define PRICE_CURRENCIES_MAX 8 /* in which one key may be priced at the same time */
 
 struct unit {
     struct slice code;      /* "USD", "CREDIT" */
@@ -108,6 +109,12 @@ const struct quota *plan_quota(const struct plan *p, struct slice metric); /* NU
 const struct price *catalogue_price(const struct catalogue *c, struct slice plan, struct slice service,
                                     struct slice model, struct slice metric, struct slice component,
                                     int64_t time_us);
+/* The same, but all currencies in which the first key that exists is priced at that time, ordered by currency. Returns their number. */
+int catalogue_prices(const struct catalogue *c, struct slice plan, struct slice service, struct slice model,
+                     struct slice metric, struct slice component, int64_t time_us,
+                     const struct price *ret[PRICE_CURRENCIES_MAX]);
+/* The plan has some fixed price on the metric, whatever its key and time. */
+bool catalogue_plan_prices_metric(const struct catalogue *c, struct slice plan, struct slice metric);
 /* False: no rate from one to the other in force (a currency to itself is always 1). */
 bool catalogue_fx(const struct catalogue *c, struct slice from, struct slice to, int64_t time_us, amount_t *ret_rate);
 

@@ -39,9 +39,14 @@ struct rated {
     /* the first component without a price: what price.missing names, when parked as unpriced or booked with cost unknown */
     bool price_missing;
     struct slice missing_component;
+    uint32_t missing; /* bit i: component i lacks a price (its cost, or its fixed price); all of them, for one price.missing each */
 };
 
-/* REASON_NONE, or REASON_UNKNOWN_METRIC, REASON_UNPRICED (both parked; *ret then tells price_missing for UNPRICED), REASON_OUT_OF_RANGE (rejected).
+/* A cost is round12(quantity x price x rate / per), rounded once: the price is converted, not the rounded cost. Of prices in several currencies under one key
+ * the plan's own goes first. Rates of the price file serve where the catalogue has none. A fixed-tariff plan that has prices on a metric, but none that fits the event, leaves it
+ * unpriced even where the metric has a day limit too: unpriced usage is never booked at 0.
+ *
+ * REASON_NONE, or REASON_UNKNOWN_METRIC, REASON_UNPRICED (both parked; *ret then tells price_missing for UNPRICED), REASON_OUT_OF_RANGE (rejected).
  * event->kind is USAGE_RECORDED. */
 enum reason rate_usage(const struct rating_context *ctx, const struct usage_event *event, struct rated *ret,
                        struct refusal *ret_refusal) MUST_CHECK;
