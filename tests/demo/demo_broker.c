@@ -5,7 +5,9 @@
  *
  * What it is not: a broker. Everything is in memory, the oldest messages go after 5 MiB or 100,000 a partition, transactions are accepted but mean nothing, a group that was left empty
  * waits for its session time-out. Nothing about exactly-once is ever shown on it. */
-#include <librdkafka/rdkafka_mock.h>
+#include <librdkafka/rdkafka.h>
+
+#include <librdkafka/rdkafka_mock.h> /* wants the one above */
 
 #include <stdio.h>
 #include <stdlib.h>
