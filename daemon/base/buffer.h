@@ -20,6 +20,9 @@ void buffer_slice(struct buffer *b, struct slice s);
 void buffer_format(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The slice as a JSON string with its quotes. Input must be UTF-8. Escapes only what RFC 8259 section 7 demands. */
 void buffer_json_string(struct buffer *b, struct slice s);
+/* The slice as a person may see it, on one line: control characters, line breaks of Unicode and bytes that are not UTF-8 become \xNN. At most max bytes are
+ * written, cut between characters; false when it was cut. */
+bool buffer_printable(struct buffer *b, struct slice s, size_t max);
 const char *buffer_cstr(struct buffer *b); /* puts a NUL behind the end (not counted in n) */
 void buffer_fini(struct buffer *b);
 

@@ -32,6 +32,9 @@ enum decimal_result {
  * *ret is untouched unless DECIMAL_OK. */
 enum decimal_result decimal_parse(struct slice text, int places, __int128 max, __int128 *ret) MUST_CHECK;
 
+/* In the number grammar and, by value, with no more than that many places, whatever its size. For checks that ask for precision before size. */
+bool decimal_within_places(struct slice text, int places) MUST_CHECK;
+
 #define DECIMAL_TEXT_MAX 48
 /* Writes the shortest plain form (no exponent, no trailing zeros, "0" for zero, "-0.5"), NUL-terminated. Returns its length. */
 size_t decimal_format(__int128 value, int places, char out[DECIMAL_TEXT_MAX]);
