@@ -1,0 +1,117 @@
+/* Positions in PostgreSQL, for the source. Each statement is a transaction of its own. */
+#include "claims.h"
+
+#include "base/embedded.h"
+#include "pg/session.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sysexits.h>
+
+struct claims {
+    char *conninfo, *owner;
+    struct pg_session *pg; /* NULL: not open */
+};
+
+struct claims *claims_new(const char *conninfo, const char *owner)
+{
+    struct claims *c = xcalloc(1, sizeof(*c));
+    c->conninfo = strdup(conninfo);
+    c->owner = strdup(owner);
+    ASSERT(c->conninfo && c->owner);
+    return c;
+}
+
+void claims_free(struct claims *c)
+{
+    if (!c)
+        return;
+    pg_close(c->pg);
+    free(c->conninfo);
+    free(c->owner);
+    free(c);
+}
+
+/* Runs one of schema/queries. Whatever goes wrong here may be right later (a server that is away, a right that a person grants), so it is asked again; the words tell what it is. */
+static enum source_answer ask(struct claims *c, const char *doing, const char *path, int params,
+                              const char *const *param, struct pg_result **ret,
+                              struct error *ret_error)
+{
+    if (!pg_is_open(c->pg)) {
+        pg_close(TAKE(c->pg));
+        if (pg_open(c->conninfo, "claims", &c->pg, ret_error) < 0)
+            return SOURCE_LATER;
+    }
+    const struct embedded_file *sql = embedded_find(path);
+    ASSERT(sql != NULL);
+    if (pg_run(c->pg, doing, sql->text, params, param, ret, ret_error) == PG_DONE)
+        return SOURCE_DONE;
+    pg_close(TAKE(c->pg));
+    return SOURCE_LATER;
+}
+
+enum source_answer claims_cluster(struct claims *c, const char *cluster_id, struct error *ret_error)
+{
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    enum source_answer answer = ask(c, "asking which Kafka cluster the positions belong to",
+                                    "schema/queries/cluster.sql", 1, &cluster_id, &r, ret_error);
+    if (answer != SOURCE_DONE)
+        return answer;
+    ASSERT(pg_rows(r) == 1);
+    if (pg_null(r, 0, 0)) {
+        error_set(ret_error, EX_TEMPFAIL,
+                  "another instance is recording which Kafka cluster the positions belong to");
+        return SOURCE_LATER;
+    }
+    if (strcmp(pg_text(r, 0, 0), cluster_id) == 0)
+        return SOURCE_DONE;
+    error_set(ret_error, EX_CONFIG,
+              "the positions in this database belong to the Kafka cluster \"%s\", but "
+              "kafka.bootstrap_servers leads to \"%s\": offsets of one mean nothing on the other; "
+              "check kafka.bootstrap_servers and postgres.conninfo",
+              pg_text(r, 0, 0), cluster_id);
+    return SOURCE_REFUSED;
+}
+
+enum source_answer claims_claim(struct claims *c, const char *topic, int32_t partition,
+                                struct partition_claim *ret, struct error *ret_error)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%" PRId32, partition);
+    const char *const param[] = { topic, number, c->owner };
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    enum source_answer answer =
+        ask(c, "claiming a partition", "schema/queries/claim.sql", 3, param, &r, ret_error);
+    if (answer != SOURCE_DONE)
+        return answer;
+    ASSERT(pg_rows(r) == 1);
+    *ret = (struct partition_claim){
+        .epoch = pg_text_int(r, 0, 0),
+        .has_next = !pg_null(r, 0, 1),
+        .has_last = !pg_null(r, 0, 2),
+        .next_offset = pg_null(r, 0, 1) ? 0 : pg_text_int(r, 0, 1),
+        .last_offset = pg_null(r, 0, 2) ? 0 : pg_text_int(r, 0, 2),
+        .last_fingerprint = pg_null(r, 0, 3) ? 0 : (uint64_t)pg_text_int(r, 0, 3),
+    };
+    snprintf(ret->halted, sizeof(ret->halted), "%s", pg_null(r, 0, 4) ? "" : pg_text(r, 0, 4));
+    return SOURCE_DONE;
+}
+
+enum source_answer claims_halt(struct claims *c, const char *topic, int32_t partition,
+                               int64_t epoch, const char *why, struct error *ret_error)
+{
+    char number[16], at[24];
+    snprintf(number, sizeof(number), "%" PRId32, partition);
+    snprintf(at, sizeof(at), "%" PRId64, epoch);
+    const char *const param[] = { topic, number, at, why };
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    enum source_answer answer =
+        ask(c, "halting a partition", "schema/queries/halt.sql", 4, param, &r, ret_error);
+    if (answer != SOURCE_DONE)
+        return answer;
+    if (pg_rows(r) == 0) {
+        error_set(ret_error, EX_TEMPFAIL, "the partition belongs to another instance by now");
+        return SOURCE_REFUSED;
+    }
+    return SOURCE_DONE;
+}
