@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from fractions import Fraction
 
-from .books import COUNTS, as_us
+from .books import COUNTS
 from .rating import ZERO, plain
+from .records import as_us
 from .replay import Observed, replay
 
 MAX_SHOWN = 20                      # differences of one kind
@@ -129,7 +130,7 @@ def _ledger(out, books, db, strict):
             order = (lambda x: (x.source or "", x.id or "", x.type),
                      lambda r: (r["event_source"] or "", r["event_id"] or "", r["type"]))
             ours, theirs = sorted(ours, key=order[0]), sorted(theirs, key=order[1])
-        _missing_entries(out, payer, ours, theirs)
+        _missing_entries(out, payer, ours, theirs, books.unknown == "open")
         for entry, row in zip(ours, theirs):
             if (entry.type, entry.id) != (row["type"], row["event_id"]) and entry.source is not None:
                 out.add("ledger", f"{payer}: expected {entry.type} of {entry.source} {entry.id}, found"
@@ -138,10 +139,12 @@ def _ledger(out, books, db, strict):
             _entry(out, entry, row, by_id, strict)
 
 
-def _missing_entries(out, payer, ours, theirs):
-    mine = Counter((e.type, e.source, e.id) for e in ours if e.source is not None)
+def _missing_entries(out, payer, ours, theirs, opened_by_usage):
+    # whether the grants of an account that usage opened name that usage is not said
+    skip = {"grant"} if opened_by_usage else ()
+    mine = Counter((e.type, e.source, e.id) for e in ours if e.source is not None and e.type not in skip)
     found = Counter((r["type"], r["event_source"], r["event_id"]) for r in theirs
-                    if r["event_source"] is not None)
+                    if r["event_source"] is not None and r["type"] not in skip)
     for what in (mine - found):
         out.add("ledger", f"{payer}: {what} is missing")
     for what in (found - mine):
@@ -257,6 +260,9 @@ def _usage(out, books, db, strict):
                     out.same("usage", f"{what}: used", used, row["used"])
                 if metric in plan.day_limits:
                     out.same("usage", f"{what}: included", plan.day_limits[metric], row["included"])
+                    if row["percent"] is not None and strict:
+                        out.same("usage", f"{what}: percent (at 6 places)",
+                                 _percent(used, plan.day_limits[metric]), _percent(row["percent"], 100))
     for key, row in rows.items():
         if row["used"] or row["charge"] or row["cost"]:
             out.add("usage", f"{key} should not be there")
@@ -270,12 +276,13 @@ def _usage_row(out, what, quota, month, row):
     if quota:
         out.same("usage", f"{what}: overage_quantity", max(ZERO, month.used - included),
                  row["overage_quantity"])
-    percent = None
-    if included:
-        percent = round(Fraction(month.used) * 10 ** 8 / Fraction(included))
-    found = row["percent"]
-    out.same("usage", f"{what}: percent (at 6 places)", percent,
-             None if found is None else round(Fraction(found) * 10 ** 6))
+    out.same("usage", f"{what}: percent (at 6 places)", _percent(month.used, included),
+             None if row["percent"] is None else _percent(row["percent"], 100))
+
+
+def _percent(used, included):
+    """100 x used / included in millionths, half-even; None where that is null."""
+    return round(Fraction(used) * 10 ** 8 / Fraction(included)) if included else None
 
 
 def _usage_daily(out, books, db, strict):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
-from .books import as_datetime, as_us
+from .records import as_datetime, as_us
 from .wire import HOUR_US, Message
 
 TOPICS = {"usage": "usage.events", "accounts": "usage.accounts"}

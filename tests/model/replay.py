@@ -11,7 +11,7 @@ booked before the next phase begins (whoever produced them waited for that).
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from .books import as_us
+from .records import as_us
 
 
 @dataclass
@@ -46,13 +46,13 @@ class _Order:
     def __init__(self, observed):
         self.queues = defaultdict(deque)
         self.payers = {}            # identity -> payer
-        self.times = {}             # identity -> occurred_us
+        self.times = defaultdict(set)   # identity -> occurred_us of its entries
         for payer, source, event_id, occurred_us, _ in observed.entries:
             identity = (source, event_id)
+            self.times[identity].add(occurred_us)
             if source is None or identity in self.payers:
                 continue            # grants of no event, and the second entry of one event
             self.payers[identity] = payer
-            self.times[identity] = occurred_us
             self.queues[payer].append(identity)
 
     def expects(self, identity):
@@ -134,8 +134,9 @@ def _ready(books, message, order, observed):
             return True             # of an event that is parked and will be released
         # of copies with different times, the one that was booked; a parked one cannot be booked yet
         return (decision.outcome == "booked" and order.is_next(identity)
-                and (event.type == "usage.voided" or event.time_us == order.times[identity]))
-    return decision.outcome == "booked"
+                and (event.type == "usage.voided" or event.time_us in order.times[identity]))
+    # usage that never makes an entry stays parked, or is voided there; an account waits for its parent
+    return decision.outcome == "booked" or event.type.startswith(("usage.", "credits."))
 
 
 def _take(books, message, order, observed):
