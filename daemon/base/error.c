@@ -23,16 +23,17 @@ int error_prefix(struct error *e, const char *format, ...)
 {
     char text[sizeof(e->text)];
     va_list args;
-    int n;
+    size_t room;
 
     if (!e)
         return -1;
     va_start(args, format);
-    n = vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof(text)) {
-        snprintf(text + n, sizeof(text) - (size_t)n, ": %.*s", (int)sizeof(e->text), e->text);
-        memcpy(e->text, text, strlen(text) + 1);
-    }
+    room = sizeof(text) - 1 - strlen(text);
+    strncat(text, ": ", room);
+    room = sizeof(text) - 1 - strlen(text);
+    strncat(text, e->text, room);
+    memcpy(e->text, text, strlen(text) + 1);
     return -1;
 }
