@@ -1,0 +1,433 @@
+/* What a run reads: first what may be read without the payers' locks, then the locks, then what they guard. */
+#include "ledger/batch.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+static bool is_event(const struct item *it)
+{
+    return it->m->value.p && it->decode.reason == REASON_NONE;
+}
+
+/* ---- flight 1: books, positions, identities, accounts */
+
+static void send_positions(struct ingest *g, const struct part *part, int parts)
+{
+    for (int i = 0; i < parts; i++) {
+        const struct part *p = &part[i];
+        pg_args_reset(&g->args);
+        pg_arg_text(&g->args, slice_of(p->topic));
+        pg_arg_int4(&g->args, p->partition);
+        pg_arg_int8(&g->args, p->epoch);
+        if (p->expected < 0)
+            pg_arg_null(&g->args);
+        else
+            pg_arg_int8(&g->args, p->expected);
+        pg_arg_int8(&g->args, p->next);
+        pg_arg_int8(&g->args, p->last);
+        pg_arg_int8(&g->args, (int64_t)p->fingerprint);
+        pg_pipeline_send(g->pg, &g->st->advance, &g->args);
+    }
+}
+
+/* Keys of new events, and of those that voids name. */
+static void send_known_keys(struct ingest *g)
+{
+    pg_args_reset(&g->args);
+    int keys = pg_arg_array(&g->args, PG_UUID);
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct item *it = &g->item[i];
+        if (!is_event(it))
+            continue;
+        if (!it->parked_id)
+            pg_put_uuid(&g->args, keys, it->e.key);
+        if (it->e.kind == USAGE_VOIDED)
+            pg_put_uuid(&g->args, keys, it->e.void_key);
+    }
+    pg_pipeline_send(g->pg, &g->st->known_keys, &g->args);
+}
+
+static bool send_account_facts(struct ingest *g)
+{
+    size_t asked = 0;
+    pg_args_reset(&g->args);
+    int names = pg_arg_array(&g->args, PG_TEXT);
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct item *it = &g->item[i];
+        if (is_event(it) && !account_cache_find(&g->accounts, it->e.account)) {
+            pg_put_text(&g->args, names, it->e.account);
+            asked++;
+        }
+    }
+    if (asked)
+        pg_pipeline_send(g->pg, &g->st->account_facts, &g->args);
+    return asked > 0;
+}
+
+static enum pg_outcome take_books(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    if (o != PG_DONE)
+        return o;
+    ASSERT(pg_rows(r) == 1);
+    g->month = pg_day(r, 0, 0);
+    g->catalogue_version = (int32_t)pg_int(r, 0, 1);
+    if (!g->catalogue || catalogue_version(g->catalogue) != g->catalogue_version)
+        g->needs |= NEED_CATALOGUE;
+    return PG_DONE;
+}
+
+static enum pg_outcome take_known_keys(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
+        struct known_key *k = arena_zalloc(&g->run_arena, sizeof *k);
+        k->key = pg_uuid(r, i, 0);
+        k->digest = pg_uuid(r, i, 1);
+        k->entry_id = pg_null(r, i, 2) ? 0 : pg_int(r, i, 2);
+        k->in_database = true;
+        HASH_ADD(hh, g->keys, key, sizeof k->key, k);
+    }
+    return o;
+}
+
+static enum pg_outcome take_account_facts(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++)
+        account_cache_take(&g->accounts, r, i);
+    return o;
+}
+
+static enum pg_outcome first_flight(struct ingest *g, const struct part *part, int parts)
+{
+    pg_pipeline_enter(g->pg);
+    pg_pipeline_send(g->pg, &g->st->begin, NULL);
+    pg_pipeline_send(g->pg, &g->st->open_books, NULL);
+    send_positions(g, part, parts);
+    send_known_keys(g);
+    bool asked = send_account_facts(g);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = pg_pipeline_result(g->pg, NULL, NULL);
+    if (o == PG_DONE)
+        o = take_books(g);
+    for (int i = 0; o == PG_DONE && i < parts; i++)
+        o = pg_pipeline_result(g->pg, NULL, NULL);
+    if (o == PG_DONE)
+        o = take_known_keys(g);
+    if (o == PG_DONE && asked)
+        o = take_account_facts(g);
+    return o;
+}
+
+/* Where the configuration says so, usage opens its account: outside this transaction, which then runs again. */
+static void resolve_accounts(struct ingest *g)
+{
+    g->unknown_accounts = arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->unknown_accounts);
+    for (size_t i = g->from; i < g->to; i++) {
+        struct item *it = &g->item[i];
+        if (!is_event(it))
+            continue;
+        it->account = account_cache_find(&g->accounts, it->e.account);
+        if (!it->account && it->e.kind == USAGE_RECORDED && g->settings.open_unknown) {
+            g->unknown_accounts[g->unknown_account_count++] = it->e.account;
+            g->needs |= NEED_ACCOUNTS;
+        }
+    }
+}
+
+/* ---- originals of voids */
+
+static void take_original_row(struct ingest *g, const struct pg_result *r, int row, struct original **last)
+{
+    int64_t id = pg_int(r, row, 0);
+    if (!*last || (*last)->e.entry_id != id) {
+        struct original *n = *last = arena_zalloc(&g->run_arena, sizeof *n);
+        struct entry *e = &n->e;
+        struct arena *a = &g->run_arena;
+        e->entry_id = id;
+        e->account_id = pg_int(r, row, 1);
+        e->payer_id = pg_int(r, row, 2);
+        n->is_usage = slice_is(pg_bytes(r, row, 3), "usage");
+        e->occurred_us = pg_time(r, row, 4);
+        e->counted_on = pg_day(r, row, 5);
+        e->service_id = pg_null(r, row, 6) ? 0 : (int32_t)pg_int(r, row, 6);
+        e->model_id = pg_null(r, row, 7) ? 0 : (int32_t)pg_int(r, row, 7);
+        e->metric_id = pg_null(r, row, 8) ? 0 : (int32_t)pg_int(r, row, 8);
+        e->metric = arena_copy(a, pg_bytes(r, row, 9));
+        e->quantity = pg_null(r, row, 10) ? 0 : pg_amount(r, row, 10) / (AMOUNT_ONE / QUANTITY_ONE);
+        e->cost_known = !pg_null(r, row, 11);
+        e->cost = e->cost_known ? pg_amount(r, row, 11) : 0;
+        e->amount = pg_amount(r, row, 12);
+        for (int k = CHARGE_FREE; k <= CHARGE_COST_PLUS; k++)
+            if (slice_is(pg_bytes(r, row, 13), charge_kind_text((enum charge_kind)k)))
+                e->kind = (enum charge_kind)k;
+        e->currency_id = pg_null(r, row, 14) ? 0 : (int32_t)pg_int(r, row, 14);
+        e->user = arena_copy(a, pg_bytes(r, row, 15));
+        e->thread = arena_copy(a, pg_bytes(r, row, 16));
+        e->execution = arena_copy(a, pg_bytes(r, row, 17));
+        e->agent = arena_copy(a, pg_bytes(r, row, 18));
+        e->price_source = arena_copy(a, pg_bytes(r, row, 19));
+        e->component = arena_zalloc(a, COMPONENTS_MAX * sizeof *e->component);
+        HASH_ADD(hh, g->originals, e.entry_id, sizeof e->entry_id, n);
+    }
+    struct entry *e = &(*last)->e;
+    if (pg_null(r, row, 20))
+        return;
+    ASSERT(e->components < COMPONENTS_MAX);
+    struct entry_component *c = &e->component[e->components++];
+    c->component_id = (int32_t)pg_int(r, row, 20);
+    c->quantity = pg_amount(r, row, 21) / (AMOUNT_ONE / QUANTITY_ONE);
+    c->cost_known = !pg_null(r, row, 22);
+    c->cost = c->cost_known ? pg_amount(r, row, 22) : 0;
+    c->price_id = pg_null(r, row, 23) ? 0 : (int32_t)pg_int(r, row, 23);
+}
+
+static enum pg_outcome take_originals(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    struct original *last = NULL;
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++)
+        take_original_row(g, r, i, &last);
+    return o;
+}
+
+static enum pg_outcome take_parked_originals(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
+        struct parked_original *p = arena_zalloc(&g->run_arena, sizeof *p);
+        p->key = pg_uuid(r, i, 0);
+        p->account = arena_copy(&g->run_arena, pg_bytes(r, i, 2));
+        p->open = pg_int(r, i, 3);
+        p->was_voided = slice_is(pg_bytes(r, i, 4), "voided");
+        p->entry_id = pg_null(r, i, 5) ? 0 : pg_int(r, i, 5);
+        HASH_ADD(hh, g->parked_originals, key, sizeof p->key, p);
+    }
+    return o;
+}
+
+static enum pg_outcome take_voided(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
+        struct voided_key *v = arena_zalloc(&g->run_arena, sizeof *v);
+        v->key = pg_uuid(r, i, 0);
+        v->in_database = true;
+        HASH_ADD(hh, g->voided, key, sizeof v->key, v);
+    }
+    return o;
+}
+
+/* The parked rows first, as one that was booked since tells the entry that it became. */
+static enum pg_outcome read_originals(struct ingest *g)
+{
+    bool any = false;
+    pg_args_reset(&g->args);
+    int keys = pg_arg_array(&g->args, PG_UUID);
+    for (size_t i = g->from; i < g->to; i++)
+        if (is_event(&g->item[i]) && g->item[i].e.kind == USAGE_VOIDED) {
+            pg_put_uuid(&g->args, keys, g->item[i].e.void_key);
+            any = true;
+        }
+    if (!any)
+        return PG_DONE;
+    pg_pipeline_send(g->pg, &g->st->void_parked, &g->args);
+    pg_pipeline_send(g->pg, &g->st->voided_known, &g->args);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = take_parked_originals(g);
+    if (o == PG_DONE)
+        o = take_voided(g);
+    if (o != PG_DONE)
+        return o;
+    pg_args_reset(&g->args);
+    int ids = pg_arg_array(&g->args, PG_INT8);
+    for (struct known_key *k = g->keys; k; k = k->hh.next)
+        if (k->entry_id)
+            pg_put_int8(&g->args, ids, k->entry_id);
+    for (struct parked_original *p = g->parked_originals; p; p = p->hh.next)
+        if (p->entry_id)
+            pg_put_int8(&g->args, ids, p->entry_id);
+    pg_pipeline_send(g->pg, &g->st->void_originals, &g->args);
+    pg_pipeline_flush(g->pg);
+    return take_originals(g);
+}
+
+/* ---- flight 2: the payers' locks and what they guard */
+
+static void want_payer(struct ingest *g, int64_t payer_id)
+{
+    if (run_payer(g, payer_id))
+        return;
+    struct payer_state *p = arena_zalloc(&g->run_arena, sizeof *p);
+    p->payer_id = payer_id;
+    HASH_ADD(hh, g->payers, payer_id, sizeof p->payer_id, p);
+}
+
+struct distinct { /* small sets of metric ids and months */
+    int32_t *value;
+    size_t count, capacity;
+};
+static void distinct_add(struct ingest *g, struct distinct *d, int32_t v)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->value[i] == v)
+            return;
+    if (d->count == d->capacity) {
+        size_t more = d->capacity ? 2 * d->capacity : 16;
+        int32_t *grown = arena_alloc(&g->run_arena, more * sizeof *grown);
+        if (d->count)
+            memcpy(grown, d->value, d->count * sizeof *grown);
+        d->value = grown;
+        d->capacity = more;
+    }
+    d->value[d->count++] = v;
+}
+
+static void send_usage_rows(struct ingest *g)
+{
+    struct distinct metrics = {0}, months = {0};
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct item *it = &g->item[i];
+        if (!is_event(it) || it->e.kind != USAGE_RECORDED)
+            continue;
+        distinct_add(g, &months, month_of_day(day_of_time(it->e.time_us)));
+        if (catalogue_has_metric(g->catalogue, it->e.metric)) /* else it will be parked */
+            distinct_add(g, &metrics, names_id(&g->names, it->e.metric));
+    }
+    for (struct original *n = g->originals; n; n = n->hh.next) {
+        distinct_add(g, &months, month_of_day(n->e.counted_on));
+        distinct_add(g, &metrics, n->e.metric_id);
+    }
+    int m = pg_arg_array(&g->args, PG_INT4);
+    for (size_t i = 0; i < metrics.count; i++)
+        pg_put_int4(&g->args, m, metrics.value[i]);
+    int d = pg_arg_array(&g->args, PG_DATE);
+    for (size_t i = 0; i < months.count; i++)
+        pg_put_day(&g->args, d, months.value[i]);
+    pg_pipeline_send(g->pg, &g->st->usage_rows, &g->args);
+}
+
+static enum pg_outcome take_payers(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
+        struct payer_state *p = run_payer(g, pg_int(r, i, 0));
+        ASSERT(p != NULL);
+        p->version = pg_int(r, i, 1);
+        p->plan = pg_null(r, i, 2) ? NULL : catalogue_plan(g->catalogue, pg_bytes(r, i, 2));
+        p->unit_id = pg_null(r, i, 3) ? 0 : (int32_t)pg_int(r, i, 3);
+        p->currency_id = pg_null(r, i, 4) ? 0 : (int32_t)pg_int(r, i, 4);
+        p->balance = pg_amount(r, i, 5);
+        p->had_charge = pg_int(r, i, 6);
+    }
+    return o;
+}
+
+static enum pg_outcome take_usage_rows(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++)
+        run_usage(g, pg_int(r, i, 0), (int32_t)pg_int(r, i, 1), pg_day(r, i, 2), false)->used =
+            pg_amount(r, i, 3) / (AMOUNT_ONE / QUANTITY_ONE);
+    return o;
+}
+
+static enum pg_outcome take_reserved(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    if (o != PG_DONE)
+        return o;
+    g->entry_base = pg_int(r, 0, 0);
+    g->alert_base = pg_int(r, 0, 1);
+    g->now_us = pg_time(r, 0, 2);
+    int32_t month = month_of_day(day_of_time(g->now_us));
+    if (month > g->month) { /* the month ended since the books were opened */
+        g->needs |= NEED_MONTH;
+        return PG_RETRY;
+    }
+    if (month < g->month) /* a clock that went back never books into a month that is over */
+        g->now_us = (int64_t)g->month * US_PER_DAY;
+    return PG_DONE;
+}
+
+/* Facts that are older than their payer's row are read again, now under its lock; an account that has moved to another payer makes the batch run again. */
+static enum pg_outcome refresh_stale(struct ingest *g)
+{
+    size_t stale = 0;
+    pg_args_reset(&g->args);
+    int names = pg_arg_array(&g->args, PG_TEXT);
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct account_facts *a = g->item[i].account;
+        if (!a)
+            continue;
+        if (run_payer(g, a->payer_id)->version != a->version) {
+            pg_put_text(&g->args, names, g->item[i].e.account);
+            stale++;
+        }
+    }
+    if (!stale)
+        return PG_DONE;
+    for (size_t i = g->from; i < g->to; i++)
+        g->item[i].account = NULL; /* taking rows in frees what was known */
+    pg_pipeline_send(g->pg, &g->st->account_facts, &g->args);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = take_account_facts(g);
+    if (o != PG_DONE)
+        return o;
+    for (size_t i = g->from; i < g->to; i++) {
+        struct item *it = &g->item[i];
+        if (!is_event(it))
+            continue;
+        it->account = account_cache_find(&g->accounts, it->e.account);
+        const struct payer_state *p = it->account ? run_payer(g, it->account->payer_id) : NULL;
+        if (it->account && (!p || p->version != it->account->version))
+            return PG_RETRY;
+    }
+    return PG_DONE;
+}
+
+static enum pg_outcome second_flight(struct ingest *g)
+{
+    for (size_t i = g->from; i < g->to; i++)
+        if (g->item[i].account)
+            want_payer(g, g->item[i].account->payer_id);
+    for (struct original *n = g->originals; n; n = n->hh.next)
+        want_payer(g, n->e.payer_id);
+    pg_args_reset(&g->args);
+    int ids = pg_arg_array(&g->args, PG_INT8);
+    for (struct payer_state *p = g->payers; p; p = p->hh.next)
+        pg_put_int8(&g->args, ids, p->payer_id);
+    pg_pipeline_send(g->pg, &g->st->lock_payers, &g->args);
+    send_usage_rows(g);
+    pg_pipeline_send(g->pg, &g->st->reserve, NULL);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = take_payers(g);
+    if (o == PG_DONE)
+        o = take_usage_rows(g);
+    if (o == PG_DONE)
+        o = take_reserved(g);
+    return o == PG_DONE ? refresh_stale(g) : o;
+}
+
+enum pg_outcome batch_read(struct ingest *g, const struct part *part, int parts)
+{
+    enum pg_outcome o = first_flight(g, part, parts);
+    if (o != PG_DONE)
+        return o;
+    resolve_accounts(g);
+    if (g->needs != NEED_NOTHING)
+        return PG_RETRY;
+    o = read_originals(g);
+    return o == PG_DONE ? second_flight(g) : o;
+}

@@ -1,0 +1,172 @@
+/* A batch from its first message to COMMIT: what its runs share. */
+#include "ledger/batch.h"
+
+#include "base/log.h"
+#include "catalogue/store.h"
+#include "consumers/usage.h"
+
+#include <string.h>
+
+void ingest_init(struct ingest *g, const struct statements *st, const struct ingest_settings *settings)
+{
+    *g = (struct ingest){.st = st, .settings = *settings};
+}
+
+void ingest_fini(struct ingest *g)
+{
+    names_fini(&g->names);
+    account_cache_clear(&g->accounts);
+    catalogue_unref(g->catalogue);
+    catalogue_unref(g->price_file);
+    pg_args_fini(&g->args);
+    json_fini(&g->doc);
+    HASH_CLEAR(hh, g->payers);
+    HASH_CLEAR(hh, g->usage);
+    HASH_CLEAR(hh, g->keys);
+    HASH_CLEAR(hh, g->originals);
+    HASH_CLEAR(hh, g->parked_originals);
+    HASH_CLEAR(hh, g->voided);
+    arena_fini(&g->event_arena);
+    arena_fini(&g->run_arena);
+    free(g->item);
+    free(g->alert);
+    *g = (struct ingest){0};
+}
+
+void ingest_clear(struct ingest *g)
+{
+    g->items = 0;
+    g->parts = 0;
+    g->from = g->to = 0;
+    arena_reset(&g->event_arena);
+    names_trim(&g->names);
+    account_cache_trim(&g->accounts);
+}
+
+void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
+{
+    if (g->items == g->items_capacity) {
+        g->items_capacity = g->items_capacity ? 2 * g->items_capacity : 1024;
+        g->item = xrealloc(g->item, g->items_capacity * sizeof *g->item);
+    }
+    struct item *it = &g->item[g->items++];
+    *it = (struct item){.m = m, .parked_id = parked_id};
+    if (m->value.p && usage_decode(m, g->settings.window_us, &g->doc, &g->event_arena, &it->e, &it->decode) != REASON_NONE)
+        ASSERT(it->decode.reason != REASON_NONE);
+    g->to = g->items;
+}
+
+/* Whatever the dictionary does not know yet is fetched before BEGIN: a name that was made in a transaction that rolls back must not be remembered. */
+static enum pg_outcome fetch_names(struct ingest *g)
+{
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct item *it = &g->item[i];
+        if (!it->m->value.p || it->decode.reason != REASON_NONE)
+            continue;
+        names_id(&g->names, it->e.source);
+        if (it->e.kind != USAGE_RECORDED)
+            continue;
+        names_id(&g->names, it->e.metric);
+        names_id(&g->names, it->e.service);
+        names_id(&g->names, it->e.model);
+        for (uint32_t c = 0; c < it->e.components; c++)
+            names_id(&g->names, it->e.component[c].name);
+    }
+    return names_fetch(&g->names, g->pg, g->st);
+}
+
+static void begin_run(struct ingest *g)
+{
+    g->needs = NEED_NOTHING;
+    HASH_CLEAR(hh, g->payers);
+    HASH_CLEAR(hh, g->usage);
+    HASH_CLEAR(hh, g->keys);
+    HASH_CLEAR(hh, g->originals);
+    HASH_CLEAR(hh, g->parked_originals);
+    HASH_CLEAR(hh, g->voided);
+    arena_reset(&g->run_arena);
+    g->entry = arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->entry);
+    g->entries = g->alerts = 0;
+    g->unknown_account_count = 0;
+    for (size_t i = g->from; i < g->to; i++) {
+        struct item *it = &g->item[i];
+        it->refusal = (struct refusal){0};
+        it->waits_for = SLICE_ABSENT;
+        it->account = NULL;
+        it->entry = NULL;
+        it->voids_parked = false;
+    }
+}
+
+enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
+{
+    enum pg_outcome o = fetch_names(g);
+    if (o != PG_DONE)
+        return o;
+    begin_run(g);
+    o = batch_read(g, part, parts);
+    if (o == PG_DONE) {
+        batch_book(g);
+        o = batch_write(g, part, parts);
+    }
+    if (o == PG_DONE)
+        return PG_DONE;
+    enum pg_outcome back = o == PG_LOST ? PG_LOST : pg_rollback(g->pg);
+    return back == PG_DONE ? o : PG_LOST;
+}
+
+static enum pg_outcome open_accounts(struct ingest *g)
+{
+    pg_args_reset(&g->args);
+    int names = pg_arg_array(&g->args, PG_TEXT);
+    for (size_t i = 0; i < g->unknown_account_count; i++)
+        pg_put_text(&g->args, names, g->unknown_accounts[i]);
+    pg_arg_text(&g->args, slice_of(g->settings.default_plan));
+    pg_pipeline_enter(g->pg);
+    pg_pipeline_send(g->pg, &g->st->open_unknown, &g->args);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = pg_pipeline_result(g->pg, NULL, NULL);
+    enum pg_outcome left = pg_pipeline_leave(g->pg);
+    return o == PG_DONE ? left : o;
+}
+
+enum pg_outcome ingest_provide(struct ingest *g)
+{
+    struct error e = {0};
+    enum pg_outcome o = PG_DONE;
+    if (g->needs & NEED_CATALOGUE) {
+        struct catalogue *fresh = NULL;
+        o = catalogue_load(g->pg, &fresh, &e);
+        if (o == PG_DONE) {
+            catalogue_unref(g->catalogue);
+            g->catalogue = fresh;
+            log_info("catalogue version=%d loaded", catalogue_version(fresh));
+        }
+    }
+    if (o == PG_DONE && (g->needs & NEED_MONTH))
+        o = pg_run(g->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0, NULL, NULL, &e);
+    if (o == PG_DONE && (g->needs & NEED_ACCOUNTS))
+        o = open_accounts(g);
+    g->needs = NEED_NOTHING;
+    return o;
+}
+
+struct payer_state *run_payer(struct ingest *g, int64_t payer_id)
+{
+    struct payer_state *p;
+    HASH_FIND(hh, g->payers, &payer_id, sizeof payer_id, p);
+    return p;
+}
+
+struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start, bool is_day)
+{
+    struct usage_key key = {.payer_id = payer_id, .metric_id = metric_id, .start = start, .is_day = is_day};
+    struct usage_state *u;
+    HASH_FIND(hh, g->usage, &key, sizeof key, u);
+    if (!u) {
+        u = arena_zalloc(&g->run_arena, sizeof *u);
+        u->key = key;
+        HASH_ADD(hh, g->usage, key, sizeof u->key, u);
+    }
+    return u;
+}

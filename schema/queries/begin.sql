@@ -1,0 +1,2 @@
+-- Opens a booking transaction. No parameters.
+BEGIN

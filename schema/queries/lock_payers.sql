@@ -1,0 +1,8 @@
+-- The payers' locks, in order: each is the mutex of its payer's summaries, balance and entries. $1 payer ids bigint[]
+SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, p.has_charge
+FROM debitd.payer p
+LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id
+LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id
+WHERE p.payer_id = ANY ($1::bigint[])
+ORDER BY p.payer_id
+FOR NO KEY UPDATE OF p
