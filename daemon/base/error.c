@@ -21,19 +21,19 @@ int error_set(struct error *e, int exit_code, const char *format, ...)
 
 int error_prefix(struct error *e, const char *format, ...)
 {
-    char text[sizeof(e->text)];
+    char text[2 * sizeof(e->text) + 2]; /* room for both, whole */
     va_list args;
-    size_t room;
+    size_t n;
 
     if (!e)
         return -1;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, sizeof(e->text), format, args);
     va_end(args);
-    room = sizeof(text) - 1 - strlen(text);
-    strncat(text, ": ", room);
-    room = sizeof(text) - 1 - strlen(text);
-    strncat(text, e->text, room);
-    memcpy(e->text, text, strlen(text) + 1);
+    n = strlen(text);
+    snprintf(text + n, sizeof(text) - n, ": %s", e->text);
+    n = strlen(text) < sizeof(e->text) ? strlen(text) : sizeof(e->text) - 1;
+    memcpy(e->text, text, n);
+    e->text[n] = '\0';
     return -1;
 }

@@ -15,7 +15,7 @@ struct queue {
     void **item;
     size_t *size;
     size_t head, items, items_max, bytes, bytes_max;
-    bool closed;
+    bool closed, woken;
 };
 
 int queue_init(struct queue *q, size_t items_max, size_t bytes_max) MUST_CHECK;

@@ -1,0 +1,94 @@
+/* Identities (SHA-256) and table hashes (SipHash). Pure.
+ *
+ * SHA-256 is called through OpenSSL's low-level functions: its state lives on the stack, where the EVP interface allocates one each time, which costs more
+ * than hashing an identity does. They are deprecated in name only as long as OpenSSL is 3.x, which the build asks for. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "base/hash.h"
+
+#include "base/macros.h"
+
+#include <openssl/sha.h>
+
+struct hash128 hash_parts(const struct slice *part, size_t parts)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    struct hash128 out;
+    SHA256_CTX sha;
+
+    ASSERT(SHA256_Init(&sha) == 1);
+    for (size_t i = 0; i < parts; i++) {
+        uint32_t n = part[i].p ? (uint32_t)part[i].n : UINT32_MAX;
+        unsigned char length[4] = { (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+                                    (unsigned char)(n >> 8), (unsigned char)n };
+        ASSERT(part[i].n < UINT32_MAX);
+        SHA256_Update(&sha, length, sizeof(length));
+        if (part[i].p)
+            SHA256_Update(&sha, part[i].p, part[i].n);
+    }
+    SHA256_Final(digest, &sha);
+    memcpy(out.byte, digest, sizeof(out.byte));
+    return out;
+}
+
+struct hash128 hash_identity(struct slice source, struct slice id)
+{
+    return hash_parts((struct slice[]){ SLICE("debitd/event/v1"), source, id }, 3);
+}
+
+struct hash128 hash_digest(struct slice type, struct slice subject, struct slice data)
+{
+    return hash_parts((struct slice[]){ SLICE("debitd/digest/v1"), type, subject, data }, 4);
+}
+
+static uint64_t rotate(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static uint64_t little_endian(const unsigned char *p, size_t n)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < n; i++)
+        value |= (uint64_t)p[i] << 8 * i;
+    return value;
+}
+
+uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    uint64_t v[4] = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+                      key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573 };
+    uint64_t word, last = (uint64_t)n << 56;
+
+    for (; n >= 8; p += 8, n -= 8) {
+        word = little_endian(p, 8);
+        v[3] ^= word;
+        sip_round(v);
+        sip_round(v);
+        v[0] ^= word;
+    }
+    last |= little_endian(p, n);
+    v[3] ^= last;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
