@@ -1,0 +1,228 @@
+/* The decisions of consumers/partition.h. */
+#include "consumers/partition.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* How a person gets a halted partition going again. The position is a fact of the books, so only a person may move it. */
+static enum partition_verdict halt(struct partition *p, const char *what)
+{
+    p->state = PARTITION_HALTING;
+    p->due_us = 0;
+    snprintf(p->why, sizeof(p->why),
+             "%s. Nothing was skipped and nothing is read until a person decides. When you know the offset N to go on from: UPDATE debitd.position SET "
+             "next_offset = N, last_offset = NULL, last_fingerprint = NULL, halted = NULL WHERE topic = '%s' AND partition = %d; debitd sees it within 30 s",
+             what, p->topic, p->number);
+    return PARTITION_HALT;
+}
+
+static enum partition_verdict again(struct partition *p, const char *what, int64_t now_us)
+{
+    if (p->tries == 0 || p->next > p->tried_at) {
+        p->tries = 0;
+        p->tried_at = p->next;
+    }
+    if (p->tries == PARTITION_TRIES)
+        return halt(p, what);
+    p->tries++;
+    p->state = PARTITION_SUSPECT;
+    p->due_us = now_us + (int64_t)p->tries * PARTITION_RETRY_US;
+    return PARTITION_AGAIN;
+}
+
+void partition_claimed(struct partition *p, const struct partition_claim *c, uint64_t generation)
+{
+    ASSERT(p->held == NULL);
+    ASSERT(!c->has_next || c->next_offset >= 0);
+    ASSERT(!c->has_last || (c->has_next && c->last_offset >= 0 && c->last_offset < c->next_offset));
+    p->generation = generation;
+    p->epoch = c->epoch;
+    p->has_next = c->has_next;
+    p->next = c->has_next ? c->next_offset : 0;
+    p->has_last = c->has_last;
+    p->last = c->has_last ? c->last_offset : -1;
+    p->fingerprint = c->last_fingerprint;
+    p->last_deleted = p->at_end = p->missed = p->announced = false;
+    p->tries = 0;
+    p->due_us = 0;
+    p->state = *c->halted != '\0' ? PARTITION_HALTED : PARTITION_CLAIMED;
+    snprintf(p->why, sizeof(p->why), "%s", c->halted);
+}
+
+static bool verifies(const struct partition *p)
+{
+    return p->has_last && !p->last_deleted;
+}
+
+int64_t partition_start(const struct partition *p)
+{
+    if (verifies(p))
+        return p->last;
+    return p->has_next ? p->next : PARTITION_BEGINNING;
+}
+
+bool partition_assignable(const struct partition *p)
+{
+    switch (p->state) {
+    case PARTITION_CLAIMED:
+    case PARTITION_VERIFYING:
+    case PARTITION_RUNNING:
+    case PARTITION_SUSPECT:
+        return true;
+    case PARTITION_UNCLAIMED:
+    case PARTITION_HALTING:
+    case PARTITION_HALTED:
+        return false;
+    }
+    return false;
+}
+
+void partition_assigned(struct partition *p)
+{
+    ASSERT(partition_assignable(p) && p->held == NULL);
+    p->state = verifies(p) ? PARTITION_VERIFYING : PARTITION_RUNNING;
+    p->at_end = p->paused = p->missed = false;
+    p->due_us = 0;
+}
+
+static enum partition_verdict verify(struct partition *p, int64_t offset, uint64_t fingerprint, int64_t now_us)
+{
+    char what[300];
+
+    if (offset < p->last)
+        return PARTITION_DROP;
+    if (offset > p->last) {
+        /* A leftover of the assignment before, or the message is gone: the next try tells. */
+        snprintf(what, sizeof(what), "the message booked last, at offset %lld, is no longer on the topic, though older ones may be: the next one there is at %lld "
+                 "(compaction, or a topic that was made anew)", (long long)p->last, (long long)offset);
+        return again(p, what, now_us);
+    }
+    if (fingerprint != p->fingerprint) {
+        snprintf(what, sizeof(what), "the message at offset %lld is not the one that was booked from there: the topic was made anew or cut, or this is another cluster",
+                 (long long)offset);
+        return halt(p, what);
+    }
+    p->state = PARTITION_RUNNING;
+    p->due_us = 0;
+    return PARTITION_DROP;
+}
+
+enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint, int64_t now_us)
+{
+    switch (p->state) {
+    case PARTITION_VERIFYING:
+        return verify(p, offset, fingerprint, now_us);
+    case PARTITION_RUNNING:
+        if (p->held != NULL) {
+            p->missed = true; /* a paused partition that delivers: it will be asked for again */
+            return PARTITION_DROP;
+        }
+        /* Gaps are normal: control records and aborted transactions take offsets too. Going back is not: librdkafka rewinds now and then. */
+        return p->has_next && offset < p->next ? PARTITION_DROP : PARTITION_TAKE;
+    case PARTITION_UNCLAIMED:
+    case PARTITION_CLAIMED:
+    case PARTITION_SUSPECT:
+    case PARTITION_HALTING:
+    case PARTITION_HALTED:
+        return PARTITION_DROP;
+    }
+    return PARTITION_DROP;
+}
+
+void partition_taken(struct partition *p, int64_t offset, uint64_t fingerprint)
+{
+    ASSERT(p->state == PARTITION_RUNNING && offset >= 0 && (!p->has_next || offset >= p->next));
+    p->has_next = p->has_last = true;
+    p->next = offset + 1;
+    p->last = offset;
+    p->fingerprint = fingerprint;
+    p->last_deleted = false;
+}
+
+static enum partition_verdict offset_gone(struct partition *p, const char *words)
+{
+    char what[300];
+
+    if (p->state == PARTITION_VERIFYING)
+        return PARTITION_ASK_LOW;
+    snprintf(what, sizeof(what), "the topic no longer has offset %lld, from which reading was to go on (%s): messages that were never booked were deleted by retention, or the "
+             "topic was made anew or cut", (long long)p->next, words);
+    return halt(p, what);
+}
+
+enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble, const char *words, int64_t now_us)
+{
+    char what[300];
+
+    if (p->state != PARTITION_VERIFYING && p->state != PARTITION_RUNNING)
+        return PARTITION_DROP;
+    switch (trouble) {
+    case KAFKA_OFFSET_GONE:
+        return offset_gone(p, words);
+    case KAFKA_BAD_BATCH:
+    case KAFKA_TOO_LARGE:
+        snprintf(what, sizeof(what), "the messages from offset %lld on cannot be read: %s, %d times", (long long)p->next, words, PARTITION_TRIES + 1);
+        return again(p, what, now_us);
+    case KAFKA_FINE:
+    case KAFKA_TRANSIENT:
+    case KAFKA_TOO_SLOW:
+    case KAFKA_NO_TOPIC:
+    case KAFKA_DENIED:
+    case KAFKA_FENCED:
+    case KAFKA_FATAL:
+    case KAFKA_DEFECT:
+        return PARTITION_DROP;
+    }
+    return PARTITION_DROP;
+}
+
+enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us)
+{
+    char what[300];
+
+    if (p->state != PARTITION_VERIFYING)
+        return PARTITION_DROP;
+    if (low > p->last && low <= p->next) { /* retention deleted what was booked, and nothing else */
+        p->last_deleted = true;
+        p->state = PARTITION_SUSPECT;
+        p->due_us = now_us;
+        return PARTITION_AGAIN;
+    }
+    if (low > p->next)
+        snprintf(what, sizeof(what), "retention deleted messages that were never booked: reading was to go on at offset %lld, the topic begins at %lld", (long long)p->next,
+                 (long long)low);
+    else
+        snprintf(what, sizeof(what), "the topic ends before offset %lld, that was booked last: it was made anew or cut, or this is another cluster", (long long)p->last);
+    return halt(p, what);
+}
+
+void partition_end(struct partition *p, int64_t now_us)
+{
+    if (p->state == PARTITION_RUNNING)
+        p->at_end = true;
+    else if (p->state == PARTITION_VERIFYING && p->due_us == 0)
+        p->due_us = now_us + PARTITION_VERIFY_US;
+}
+
+enum partition_verdict partition_tick(struct partition *p, int64_t now_us)
+{
+    char what[300];
+
+    if (p->state != PARTITION_VERIFYING || p->due_us == 0 || now_us < p->due_us)
+        return PARTITION_DROP;
+    snprintf(what, sizeof(what), "the topic ends, and the message booked last, at offset %lld, is not on it: it was made anew or cut, or this is another cluster",
+             (long long)p->last);
+    return halt(p, what);
+}
+
+uint64_t partition_fingerprint(int64_t timestamp_us, struct slice key, struct slice value)
+{
+    static const uint64_t hash_key[2] = { UINT64_C(0x6465626974642f31), UINT64_C(0x66696e6765727072) };
+    uint64_t part[5] = { (uint64_t)timestamp_us, key.p != NULL, value.p != NULL, 0, 0 };
+
+    part[3] = hash_siphash(hash_key, key.p, key.n);
+    part[4] = hash_siphash(hash_key, value.p, value.n);
+    return hash_siphash(hash_key, part, sizeof(part));
+}

@@ -1,0 +1,476 @@
+/* What is ours and what is read of it: claims in PostgreSQL, the library's assignment, pauses. All on the consumer thread.
+ *
+ * A rebalance only notes the partitions (source_given); the rest happens from the loop, so that PostgreSQL being away needs no path of its own:
+ *   claim each -> assign the accounts alone -> at their end and committed: assign all
+ * rd_kafka_assign() with the whole list is the only way by which reading ever starts or starts over: seek and resume cannot be trusted in librdkafka 2.0.2. */
+#include "consumers/source_internal.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+bool source_kind_of(const struct source *s, const char *topic, enum topic_kind *ret)
+{
+    for (int kind = TOPIC_USAGE; kind <= TOPIC_ACCOUNTS; kind++)
+        if (strcmp(s->topic[kind], topic) == 0) {
+            *ret = (enum topic_kind)kind;
+            return true;
+        }
+    return false;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct partition *x = a, *y = b;
+
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+struct partition *source_find(struct source *s, enum topic_kind kind, int32_t number)
+{
+    struct partition wanted = { .kind = kind, .number = number };
+
+    return s->partitions ? bsearch(&wanted, s->partition, s->partitions, sizeof(wanted), by_place) : NULL;
+}
+
+static void look_soon(struct source *s)
+{
+    s->check_at_us = 0;
+}
+
+static struct source_place place_of(const struct partition *p)
+{
+    return (struct source_place){
+        .kind = p->kind,
+        .topic = p->topic,
+        .partition = p->number,
+        .generation = p->generation,
+        .epoch = p->epoch,
+        .has_next = p->has_next,
+        .next_offset = p->has_next ? p->next : -1,
+    };
+}
+
+static void let_go(struct source *s, struct partition *p)
+{
+    if (s->stuck == p)
+        s->stuck = NULL;
+    message_release(TAKE(p->held));
+}
+
+/* The generation of the partition is over. */
+static void revoke(struct source *s, struct partition *p)
+{
+    struct source_place place = place_of(p);
+
+    let_go(s, p);
+    if (p->announced)
+        s->hooks.revoked(s->hooks.ctx, &place, 1);
+    p->announced = false;
+    p->generation = 0;
+}
+
+/* ---- what the group says */
+
+void source_drop_all(struct source *s)
+{
+    struct source_place *place = xcalloc(s->partitions, sizeof(*place));
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->partitions; i++) {
+        let_go(s, &s->partition[i]);
+        if (s->partition[i].announced)
+            place[n++] = place_of(&s->partition[i]);
+    }
+    if (n > 0)
+        s->hooks.revoked(s->hooks.ctx, place, n);
+    free(place);
+    free(s->partition);
+    s->partition = NULL;
+    s->partitions = 0;
+    s->phase = SOURCE_IDLE;
+    s->assign_due = false;
+    s->status_at_us = 0;
+    look_soon(s);
+}
+
+void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
+{
+    source_drop_all(s);
+    s->seen.joined = true;
+    *s->seen.trouble = '\0';
+    if (list->cnt > SOURCE_PARTITIONS_MAX) {
+        source_fail(s, EX_CONFIG, "the group gave this instance more than 4096 partitions; start more instances or use fewer partitions");
+        return;
+    }
+    s->partition = xcalloc((size_t)list->cnt, sizeof(*s->partition));
+    for (int i = 0; i < list->cnt; i++) {
+        enum topic_kind kind;
+
+        if (!source_kind_of(s, list->elems[i].topic, &kind))
+            continue;
+        complaint_over(&s->topic_trouble[kind]);
+        s->partition[s->partitions++] = (struct partition){
+            .kind = kind,
+            .topic = s->topic[kind],
+            .number = list->elems[i].partition,
+            .state = PARTITION_UNCLAIMED,
+        };
+    }
+    qsort(s->partition, s->partitions, sizeof(*s->partition), by_place);
+    log_info("Kafka has given us %zu partitions", s->partitions);
+}
+
+/* ---- claims */
+
+/* False: not now, or never; nothing may be claimed. */
+static bool cluster_fits(struct source *s, int64_t now_us)
+{
+    struct error error = { 0 };
+    char *id;
+    unsigned repeats;
+
+    if (s->cluster_known)
+        return true;
+    id = rd_kafka_clusterid(s->rk, 0);
+    if (id == NULL) /* an assignment without metadata cannot be; a broker without cluster id is older than 0.10.1 */
+        return false;
+    switch (s->hooks.cluster(s->hooks.ctx, id, &error)) {
+    case SOURCE_DONE:
+        s->cluster_known = true;
+        break;
+    case SOURCE_LATER:
+        if (complaint_due(&s->claim_trouble, now_us, &repeats))
+            log_warning("comparing the Kafka cluster with the one of the positions: %s; tried again every second", error.text);
+        break;
+    case SOURCE_REFUSED:
+        source_fail(s, EX_CONFIG, error.text);
+        break;
+    }
+    rd_kafka_mem_free(s->rk, id);
+    return s->cluster_known;
+}
+
+/* False: PostgreSQL cannot be asked now. */
+static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
+{
+    struct partition_claim claim = { 0 };
+    struct error error = { 0 };
+    bool known = p->state == PARTITION_HALTED;
+    unsigned repeats;
+
+    atomic_fetch_add(&s->beat, 1);
+    if (s->hooks.claim(s->hooks.ctx, p->topic, p->number, &claim, &error) != SOURCE_DONE) {
+        p->due_us = now_us + SOURCE_RETRY_US;
+        snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
+        if (complaint_due(&s->claim_trouble, now_us, &repeats))
+            log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile", p->topic, p->number, error.text);
+        return false;
+    }
+    if (complaint_over(&s->claim_trouble))
+        log_notice("positions can be claimed again");
+    *s->seen.trouble = '\0';
+    partition_claimed(p, &claim, claim.halted[0] == '\0' ? ++s->generation : 0);
+    if (p->state == PARTITION_HALTED) {
+        p->due_us = now_us + SOURCE_HALTED_US;
+        if (!known)
+            log_error("%s/%d is halted and stays so: %s", p->topic, p->number, p->why);
+    } else if (known) {
+        log_notice("%s/%d is halted no longer", p->topic, p->number);
+    }
+    return true;
+}
+
+static void claim_due(struct source *s, int64_t now_us)
+{
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+
+        if ((p->state != PARTITION_UNCLAIMED && p->state != PARTITION_HALTED) || now_us < p->due_us)
+            continue;
+        if (!cluster_fits(s, now_us) || s->failed)
+            return;
+        if (!claim_one(s, p, now_us))
+            return;
+    }
+}
+
+static void halt_due(struct source *s, int64_t now_us)
+{
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+        struct error error = { 0 };
+
+        if (p->state != PARTITION_HALTING || now_us < p->due_us)
+            continue;
+        atomic_fetch_add(&s->beat, 1);
+        switch (s->hooks.halt(s->hooks.ctx, p->topic, p->number, p->epoch, p->why, &error)) {
+        case SOURCE_DONE:
+            revoke(s, p);
+            p->state = PARTITION_HALTED;
+            p->due_us = now_us + SOURCE_HALTED_US;
+            break;
+        case SOURCE_LATER: /* it is left out of the assignment all the same */
+            p->due_us = now_us + SOURCE_RETRY_US;
+            break;
+        case SOURCE_REFUSED: /* somebody else has claimed it: if it is still ours, find out where it stands now */
+            revoke(s, p);
+            p->state = PARTITION_UNCLAIMED;
+            p->due_us = now_us + SOURCE_RETRY_US;
+            break;
+        }
+    }
+}
+
+static void take_fences(struct source *s, int64_t now_us)
+{
+    struct source_fence fence[SOURCE_FENCED_MAX];
+    size_t n;
+
+    pthread_mutex_lock(&s->lock);
+    n = s->fences;
+    memcpy(fence, s->fence, n * sizeof(*fence));
+    s->fences = 0;
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct partition *p = source_find(s, fence[i].kind, fence[i].partition);
+
+        if (p == NULL || p->generation != fence[i].generation || p->generation == 0 || !partition_assignable(p))
+            continue;
+        log_warning("%s/%d was claimed by somebody else; claimed anew in a second if it is still ours", p->topic, p->number);
+        revoke(s, p);
+        p->state = PARTITION_UNCLAIMED;
+        p->due_us = now_us + SOURCE_RETRY_US;
+        s->assign_due = true;
+    }
+}
+
+/* ---- the library's assignment */
+
+static bool to_read(const struct source *s, const struct partition *p)
+{
+    return partition_assignable(p) && (s->phase == SOURCE_ALL || p->kind == TOPIC_ACCOUNTS);
+}
+
+static void resume(struct source *s, struct partition *p)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+    rd_kafka_resume_partitions(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    p->paused = false;
+}
+
+static void assign(struct source *s)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)s->partitions);
+    rd_kafka_resp_err_t err;
+    char why[200];
+
+    s->assign_due = false;
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+        int64_t start;
+
+        let_go(s, p); /* it comes again */
+        if (p->paused)
+            resume(s, p); /* where it resumes does not matter: it is assigned anew, and a pause would outlive that */
+        if (!to_read(s, p))
+            continue;
+        start = partition_start(p);
+        ASSERT(start >= 0 || start == PARTITION_BEGINNING); /* any other would mean the offset that Kafka keeps, or the end */
+        rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = start;
+        partition_assigned(p);
+    }
+    err = rd_kafka_assign(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    snprintf(why, sizeof(why), "assigning partitions in librdkafka: %s", rd_kafka_err2str(err));
+    source_fail(s, EX_TEMPFAIL, why);
+}
+
+/* Tells the taker about the claims it does not know yet. Returns their number. */
+static size_t announce(struct source *s)
+{
+    struct source_place *place = xcalloc(s->partitions, sizeof(*place));
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+
+        if (p->state != PARTITION_CLAIMED || p->announced)
+            continue;
+        p->announced = true;
+        place[n++] = place_of(p);
+    }
+    if (n > 0)
+        s->hooks.assigned(s->hooks.ctx, place, n);
+    free(place);
+    return n;
+}
+
+static size_t count(const struct source *s, enum partition_state state)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->partitions; i++)
+        n += s->partition[i].state == state;
+    return n;
+}
+
+static bool accounts_at_end(const struct source *s)
+{
+    for (size_t i = 0; i < s->partitions; i++) {
+        const struct partition *p = &s->partition[i];
+
+        if (p->kind == TOPIC_ACCOUNTS && partition_assignable(p) && (p->state != PARTITION_RUNNING || !p->at_end || p->held != NULL))
+            return false;
+    }
+    return s->hooks.drained(s->hooks.ctx, TOPIC_ACCOUNTS);
+}
+
+/* Moves the phase on and assigns where something has changed. */
+static void assign_due(struct source *s, int64_t now_us)
+{
+    if (s->phase == SOURCE_IDLE) { /* all claims first, so that the accounts are known to be all */
+        if (s->partitions == 0 || count(s, PARTITION_UNCLAIMED) > 0)
+            return;
+        s->phase = SOURCE_ACCOUNTS;
+        s->assign_due = true;
+    }
+    if (announce(s) > 0)
+        s->assign_due = true;
+    for (size_t i = 0; i < s->partitions; i++)
+        if (s->partition[i].state == PARTITION_SUSPECT && now_us >= s->partition[i].due_us)
+            s->assign_due = true;
+    if (s->phase == SOURCE_ACCOUNTS && accounts_at_end(s)) {
+        s->phase = SOURCE_ALL;
+        s->assign_due = true;
+        s->status_at_us = 0;
+        log_info("the accounts are read to their end: usage flows");
+    }
+    if (s->assign_due)
+        assign(s);
+}
+
+void source_verdict(struct source *s, struct partition *p, enum partition_verdict v)
+{
+    if (v != PARTITION_HALT && v != PARTITION_AGAIN)
+        return;
+    let_go(s, p);
+    if (v == PARTITION_HALT) {
+        log_error("%s/%d is halted: %s", p->topic, p->number, p->why);
+        s->assign_due = true; /* without it */
+        s->status_at_us = 0;
+    }
+    look_soon(s);
+}
+
+/* ---- pauses */
+
+void source_hold(struct source *s, struct partition *p, struct message *m, int64_t now_us)
+{
+    ASSERT(p->held == NULL && !p->paused && s->stuck == NULL);
+    p->held = m;
+    s->stuck = p;
+    s->stuck_since_us = now_us;
+}
+
+void source_unstick(struct source *s, int64_t now_us)
+{
+    struct timespec nap = { 0, SOURCE_FULL_NAP_NS };
+    rd_kafka_topic_partition_list_t *list;
+    struct partition *p = s->stuck;
+    struct message *m = TAKE(p->held);
+
+    if (source_hand_over(s, p, m) == 0) {
+        s->stuck = NULL;
+        return;
+    }
+    p->held = m;
+    if (now_us - s->stuck_since_us < SOURCE_FULL_US) {
+        nanosleep(&nap, NULL);
+        return;
+    }
+    list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+    rd_kafka_pause_partitions(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    p->paused = true;
+    s->stuck = NULL;
+    look_soon(s);
+}
+
+static void unpause_due(struct source *s)
+{
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+        struct message *m;
+
+        if (!p->paused || p->held == NULL || !s->hooks.room(s->hooks.ctx, p->kind, p->number))
+            continue;
+        m = TAKE(p->held);
+        if (source_hand_over(s, p, m) != 0) {
+            p->held = m;
+            continue;
+        }
+        if (p->missed)
+            s->assign_due = true;
+        else
+            resume(s, p);
+    }
+}
+
+/* ---- status, and the look at everything */
+
+static void publish_status(struct source *s)
+{
+    struct source_status *seen = &s->seen;
+
+    seen->reading = s->phase == SOURCE_ALL;
+    seen->partitions = (unsigned)s->partitions;
+    seen->waiting = seen->paused = seen->halted = 0;
+    seen->lag = 0;
+    for (size_t i = 0; i < s->partitions; i++) {
+        const struct partition *p = &s->partition[i];
+        int64_t low = 0, high = 0;
+
+        seen->halted += p->state == PARTITION_HALTED || p->state == PARTITION_HALTING;
+        seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED && p->state != PARTITION_HALTING;
+        seen->paused += p->paused;
+        /* what the last fetch told, no request; -1001 where none did yet */
+        if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high > p->next)
+            seen->lag += high - p->next;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->status = *seen;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void source_work(struct source *s, int64_t now_us)
+{
+    bool busy = false;
+
+    take_fences(s, now_us);
+    claim_due(s, now_us);
+    if (s->failed)
+        return;
+    halt_due(s, now_us);
+    for (size_t i = 0; i < s->partitions; i++)
+        source_verdict(s, &s->partition[i], partition_tick(&s->partition[i], now_us));
+    unpause_due(s);
+    assign_due(s, now_us);
+    for (size_t i = 0; i < s->partitions; i++)
+        busy |= s->partition[i].paused;
+    busy |= s->phase == SOURCE_ACCOUNTS;
+    s->check_at_us = now_us + (busy ? SOURCE_CHECK_US : SOURCE_POLL_US);
+    if (now_us >= s->status_at_us) {
+        publish_status(s);
+        s->status_at_us = now_us + US_PER_SECOND;
+    }
+}
