@@ -1,26 +1,33 @@
 """The judge: the books that the contract demands for a given order of messages.
 
-Written from docs/contract alone, with exact decimals and no regard for speed; it shares no code and no
-idea with the daemon. Outside of it, for now as in the first issue: account.closed, invoice.paid, until,
-expires, refunds that name an event, closing of periods, `max`, and the weekly, platform and spend alerts.
+Written from the contract alone, with exact decimals and no regard for speed; it shares no code and
+no idea with the daemon. Outside of it: account.closed, invoice.paid,
+until, expires, refunds that name an event, closing of periods, `max`, and the weekly, platform and
+spend alerts.
 
 Decided here, where the contract leaves room, for what a user would expect (wire.py lists its own):
-- A void of an original that was free for who used it (guest, byok) gives back nothing, also on a quota
-  metric: nothing had been paid. Every other void on a metric that has a quota then and now is worth
-  C(used) - C(used - quantity) by the plan of now, also where the original itself cost nothing.
-- A void counts as `booked`, also the void of a parked event; voiding that again is `already_voided`.
+- A void of an original that was free for who used it (guest, byok) gives back nothing, also on a
+  quota metric: nothing had been paid. Every other void on a metric that has a quota then and now is
+  worth C(used) - C(used - quantity) by the plan of now, also where the original itself cost
+  nothing.
+- A void counts as `booked`, also the void of a parked event; voiding that again is
+  `already_voided`.
 - A void goes to the payer of its original, and counts in the days and months of its original.
 - Only `grant` entries are grants where "nothing but grants is booked" is asked; a bonus is not.
-- Grants that are taken back when the unit changes are one `grant` entry below zero in the old unit; it
-  raises no balance alert. `unit_mismatch` concerns payers only: a child's own plan has no effect.
+- Grants that are taken back when the unit changes are one `grant` entry below zero in the old unit;
+  it raises no balance alert. `unit_mismatch` concerns payers only: a child's own plan has no
+  effect.
 - `account.updated` with a plan acts as plan.assigned. Opening again gives no welcome credits.
-- A plan change compares the current month. Its thresholds come before the balance alerts of its grants.
+- A plan change compares the current month. Its thresholds come before the balance alerts of its
+  grants.
 - A guest is who uses: the payer's `charged` does not make its children free.
-- A fixed tariff needs a price for every component; `price.missing` names each component without one.
+- A fixed tariff needs a price for every component; `price.missing` names each component without
+  one.
 - A converted price is not rounded before the product. An fx rate is used in its own direction only.
-- With a fixed tariff and no price for the metric, a day limit makes it free; with cost_plus it does not.
-- An event parked for one reason that then lacks another stays parked with the reason of now. One that
-  turns out to be impossible at its release is rejected then, and still counts as parked.
+- With a fixed tariff and no price for the metric, a day limit makes it free; with cost_plus it does
+  not.
+- An event parked for one reason that then lacks another stays parked with the reason of now. One
+  that turns out to be impossible at its release is rejected then, and still counts as parked.
 - Where usage opens an account (`unknown: open`) its grants are of no event.
 """
 from collections import Counter, defaultdict
@@ -28,8 +35,8 @@ from datetime import datetime, timedelta, timezone
 
 from . import rating
 from .rating import ZERO, plain
-from .records import (Account, Alert, Daily, Decision, Entry, Known, Parked, Payer, as_datetime, as_us,
-                      month_of)
+from .records import (Account, Alert, Daily, Decision, Entry, Known, Parked, Payer,
+                      as_datetime, as_us, month_of)
 from .wire import AMOUNT_LIMIT, DAY_US, Refused, decode
 
 COLUMNS = {"usage": "spent", "void": "spent", "purchase": "purchased", "bonus": "granted",
@@ -89,7 +96,7 @@ class Books:
 
     def apply(self, message, park=None):
         """Books one message; `park` is the reason for which it is known to have been parked even if
-        nothing is missing by now. Returns the outcome as `booked`, `rejected:code`, `parked:reason` ..."""
+        nothing is missing by now. Returns `booked`, `rejected:code`, `parked:reason` and so on."""
         counts = self.positions[message.topic, message.partition]
         counts["next_offset"] = max(counts["next_offset"], message.offset + 1)
         decision, event = self.peek_event(message)
@@ -405,7 +412,8 @@ class Books:
         start = datetime(original.period.year, original.period.month, 1, tzinfo=timezone.utc)
         period, late = self._period(as_us(start))
         entry = Entry(original.account, payer.id, "void", event.source, event.id, event.time_us,
-                      amount, payer.unit, plan.id, usage=original.usage, sign=-1, cost=original.cost,
+                      amount, payer.unit, plan.id, usage=original.usage, sign=-1,
+                      cost=original.cost,
                       charges=charges, free=original.free, quota=original.quota,
                       period=period, late=late, corrects=original,
                       reason=event.body["reason"])

@@ -1,5 +1,5 @@
-"""The catalogue as plain objects: `shipped()` is an independent transcription of facts/prices.json and
-contract 9; the methods of Catalogue are the small builder for tests.
+"""The catalogue as plain objects: `shipped()` is an independent transcription of facts/prices.json
+and contract 9; the methods of Catalogue are the small builder for tests.
 
 Amounts are given as text or Decimal, never as float. Times are microseconds since 1970.
 """
@@ -136,8 +136,8 @@ class Catalogue:
         return Fraction(max(found, key=lambda r: r[3])[2]) if found else None
 
     def cost_price(self, service, model, metric, component, currency, time_us):
-        """(price, rate, 'catalog' | 'file') by contract 2.2 and 2.7, or None where there is no price,
-        or none that can be expressed in the currency."""
+        """(price, rate, 'catalog' | 'file') by contract 2.2 and 2.7, or None where there is no
+        price, or none that can be expressed in the currency."""
         for prices, source in ((self.prices, "catalog"), (self.file_prices, "file")):
             found = look_up(prices, service, model, metric, component, time_us)
             if found:
@@ -229,7 +229,8 @@ def shipped():
         out.add_fixed(f"codegen-{name}", ANY, ANY, "requests", ANY, 1)
     for name, included, overage in _QUOTAS:
         plan = out.add_plan(Plan(name, "EUR", "postpaid",
-                                 day_limits={"signatures": Decimal(20), "ai_valuations": Decimal(50)}))
+                                 day_limits={"signatures": Decimal(20),
+                                             "ai_valuations": Decimal(50)}))
         for metric, inside, price in zip(_QUOTA_METRICS, included, overage):
             plan.quotas[metric] = Quota(Decimal(inside), Decimal(price) if price else None,
                                         Decimal(1000 if metric == "ai_tokens" else 1))

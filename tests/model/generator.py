@@ -1,14 +1,16 @@
-"""A seeded stream of mixed messages: every plan family, pooled accounts, guests, byok, top-ups, plan
-changes, voids, resends, reused ids, poison of every reason code, tombstones, both content modes.
+"""A seeded stream of mixed messages: every plan family, pooled accounts, guests, byok, top-ups,
+plan changes, voids, resends, reused ids, poison of every reason code, tombstones, both content
+modes.
 
-generate(seed, count, partitions, now) -> messages in the order in which they are to be produced, with
-topic, partition, key, value, headers and timestamp; `offset` is what a fresh topic would give, whoever
-produces them sets what the broker said. Four phases (0 accounts, 1 usage, 2 accounts, 3 usage): produce
-a phase, wait until it is booked, produce the next. The same arguments give the same messages.
+generate(seed, count, partitions, now) -> messages in the order in which they are to be produced,
+with topic, partition, key, value, headers and timestamp; `offset` is what a fresh topic would give,
+whoever produces them sets what the broker said. Four phases (0 accounts, 1 usage, 2 accounts, 3
+usage): produce a phase, wait until it is booked, produce the next. The same arguments give the same
+messages.
 
 An account's messages are in one partition of each topic, but for a few resends that go elsewhere
-(`cross_resends`). Not generated, because the contract leaves it open: voids of what a moved or guest
-account used, and whatever lies in closed periods. Times stay in the month of `now`.
+(`cross_resends`). Not generated, because the contract leaves it open: voids of what a moved or
+guest account used, and whatever lies in closed periods. Times stay in the month of `now`.
 """
 import json
 import random
@@ -25,7 +27,8 @@ TOPICS = {"usage": "usage.events", "accounts": "usage.accounts"}
 FAMILIES = ("assistant-free", "assistant-pro", "assistant-pro-plus", "assistant-business", "studio",
             "payg", "codegen-free", "codegen-pro", "quota-free", "quota-starter",
             "quota-professional", "quota-enterprise")
-MODELS = (("xai", "grok-4-fast"), ("openai", "gpt-4o-mini"), ("openai", "gpt-4o"), ("openai", "gpt-5"),
+MODELS = (("xai", "grok-4-fast"), ("openai", "gpt-4o-mini"), ("openai", "gpt-4o"),
+          ("openai", "gpt-5"),
           ("google", "gemini-1.5-flash"), ("google", "gemini-2.0-flash"),
           ("anthropic", "claude-3.5-sonnet"), ("anthropic", "claude-3.5-haiku"),
           ("deepseek", "deepseek-chat"))
@@ -123,7 +126,8 @@ class Generator:
         self.offsets[topic, partition] += 1
         self.messages.append(Message(
             kind, topic, partition, offset, key.encode() if key is not None else None, value,
-            list(headers), self.sent_ms() if timestamp_ms is None else timestamp_ms, self.phase, note))
+            list(headers), self.sent_ms() if timestamp_ms is None else timestamp_ms, self.phase,
+            note))
 
     def event(self, kind, type_, subject, data, event_id=None, source=SOURCE, time="now", note="",
               partition=None, key=None, extra=None, mode=None):
@@ -202,7 +206,8 @@ class Generator:
                                    {"amount": "5", "reason": "a gift"}, note="gift")
             elif draw == 3:
                 self.account_event("credits.adjusted", account.id,
-                                   {"amount": "-0.000000000001", "reason": "by hand"}, note="adjust")
+                                   {"amount": "-0.000000000001", "reason": "by hand"},
+                                   note="adjust")
             elif draw == 4:
                 event_id = self.account_event("credits.refunded", account.id,
                                               {"amount": "1e-1", "reference": "r"}, note="refund")
@@ -229,7 +234,8 @@ class Generator:
             if self.random.random() < 0.7:
                 self.account_event("plan.assigned", account.id, {"plan": plan}, note="new plan")
             else:
-                self.account_event("account.opened", account.id, {"plan": plan}, note="opened again")
+                self.account_event("account.opened", account.id, {"plan": plan},
+                                   note="opened again")
             for other in self.accounts:
                 if other.payer == account.id:
                     other.plan = plan
@@ -331,7 +337,8 @@ class Generator:
         if self.random.random() < 0.5:
             members["source"], source = SOURCE, "/services/correction"
         for note in ("void", "voided already")[:1 + (self.random.random() < 0.2)]:
-            self.event("usage", "usage.voided", found.account.id, json.dumps(members), source=source,
+            self.event("usage", "usage.voided", found.account.id, json.dumps(members),
+                       source=source,
                        partition=found.partition, note=note)
 
     def poison(self, samples, accounts=None):

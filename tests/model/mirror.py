@@ -1,5 +1,5 @@
-"""The model's books in the shape of the `api` views: what a faultless daemon would show, so that the
-comparison itself can be tested, and be seen to find each kind of fault."""
+"""The model's books in the shape of the `api` views: what a faultless daemon would show, so that
+the comparison itself can be tested, and be seen to find each kind of fault."""
 import json
 import re
 from datetime import datetime, timezone
@@ -33,17 +33,22 @@ class Mirror:
         return self.rows
 
     def _ledger(self, books):
+        def cost(entry, name):
+            found = entry.cost.components[name]
+            return None if found is None else plain(found * entry.sign)
+
         rows, ids = [], {}
         for at, e in enumerate(books.entries):
             ids[id(e)] = at + 1
             u = e.usage
             components = u and json.dumps({n: {
                 "quantity": plain(q * e.sign),
-                "cost": None if e.cost.components[n] is None else plain(e.cost.components[n] * e.sign)}
+                "cost": cost(e, n)}
                 for n, q in u.components.items()})
             rows.append({
                 "entry_id": at + 1, "account_id": e.account, "payer_id": e.payer, "type": e.type,
-                "event_source": e.source, "event_id": e.id, "occurred_at": as_datetime(e.occurred_us),
+                "event_source": e.source, "event_id": e.id,
+                "occurred_at": as_datetime(e.occurred_us),
                 "service": u and u.service, "model": u and u.model, "metric": u and u.metric,
                 "quantity": e.quantity, "components": components, "cost": e.total_cost,
                 "currency": e.cost and e.cost.currency, "amount": e.amount, "unit": e.unit,
@@ -69,14 +74,16 @@ class Mirror:
                                             quota and quota.included, month))
             for (metric, day), used in p.days.items():
                 if metric in plan.day_limits:
-                    rows.append(self._usage_row(p, metric, "day", day, used, plan.day_limits[metric]))
+                    rows.append(self._usage_row(p, metric, "day", day, used,
+                                                plan.day_limits[metric]))
         return rows
 
     @staticmethod
     def _usage_row(p, metric, period, start, used, included, month=None):
         return {"account_id": p.id, "metric": metric, "period": period, "period_start": start,
                 "used": used, "included": included, "currency": None, "unit": p.unit,
-                "percent": round_places(Fraction(used) * 100 / Fraction(included), 6) if included else None,
+                "percent": round_places(Fraction(used) * 100 / Fraction(included),
+                                        6) if included else None,
                 "cost": month and month.cost, "charge": month and month.charge,
                 "overage_quantity": None if included is None else max(ZERO, used - included),
                 "overage_charge": month and month.overage_charge}
@@ -88,8 +95,10 @@ class Mirror:
             mine = []
             for key, row in books.daily.items():
                 if key[:5] == group:
-                    mine.append(dict(zip(("account_id", "day", "metric", "service", "model", "component"),
-                                         key), quantity=row.quantity, cost=row.cost, charge=row.charge,
+                    mine.append(dict(zip(("account_id", "day", "metric", "service", "model",
+                                          "component"),
+                                         key), quantity=row.quantity, cost=row.cost,
+                                         charge=row.charge,
                                      events=row.events))
                     rest[1] -= row.cost
                     rest[2] -= row.charge
@@ -114,7 +123,8 @@ class Mirror:
 
     def _parked(self, books):
         now = datetime.now(timezone.utc)
-        return [{"topic": r.message.topic, "partition": r.message.partition, "offset": r.message.offset,
+        return [{"topic": r.message.topic, "partition": r.message.partition,
+                 "offset": r.message.offset,
                  "reason": r.reason, "account_id": r.event.subject, "event_source": r.event.source,
                  "event_id": r.event.id, "released_at": now if r.released or r.voided else None}
                 for r in books.parked]
@@ -129,7 +139,8 @@ class Mirror:
 
     def alerts(self):
         return [(json.loads(row["event"])["subject"].encode(), row["event"].encode(),
-                 [("content-type", b"application/cloudevents+json")]) for row in self.views["api.alert"]]
+                 [("content-type", b"application/cloudevents+json")])
+                for row in self.views["api.alert"]]
 
 
 def dead_letters(books):

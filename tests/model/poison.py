@@ -1,7 +1,7 @@
 """Messages that can never be booked, at least one for each reason code that this model knows.
 
-Each sample is (name that begins with its code, build(generator, account id)); the name's code is what
-the model must answer, which the tests of the model check.
+Each sample is (name that begins with its code, build(generator, account id)); the name's code is
+what the model must answer, which the tests of the model check.
 """
 import json
 
@@ -32,7 +32,8 @@ def _data(text):
 
 def _attributes(**extra):
     def build(out, account):
-        out.event("usage", extra.get("type") or "usage.recorded", account, GOOD, time=None, extra=extra)
+        out.event("usage", extra.get("type") or "usage.recorded", account, GOOD, time=None,
+                  extra=extra)
     return build
 
 
@@ -40,7 +41,8 @@ def _structured(members):
     """Attributes of wrong types, which only the structured mode can have."""
     def build(out, account):
         event = {"specversion": "1.0", "type": "usage.recorded", "source": "/p",
-                 "id": out.next_id("p"), "subject": account, "data": {"metric": "requests", "quantity": 1}}
+                 "id": out.next_id("p"), "subject": account,
+                 "data": {"metric": "requests", "quantity": 1}}
         event.update(members)
         out.put("usage", account, json.dumps(event).encode())
     return build
@@ -70,8 +72,9 @@ def _void(members):
 
 
 def too_large(out, account):
-    head = (f'{{"specversion":"1.0","type":"usage.recorded","source":"/p","id":"{out.next_id("p")}",'
-            f'"subject":"{account}","data":{{"metric":"requests","quantity":1,"x":"').encode()
+    head = (f'{{"specversion":"1.0","type":"usage.recorded","source":"/p",'
+            f'"id":"{out.next_id("p")}","subject":"{account}",'
+            f'"data":{{"metric":"requests","quantity":1,"x":"').encode()
     tail = b'"}}'
     out.put("usage", account, head + b"x" * (MAX_VALUE_BYTES + 1 - len(head) - len(tail)) + tail)
 
@@ -90,8 +93,10 @@ USAGE_POISON = [
     ("malformed_json repeated by escape",
      _event('{"metric":"requests","quantity":1,"x":{"a":1,"\\u0061":2}}')),
     ("malformed_json depth 65", _event('{"metric":"requests","quantity":1,"x":' + _deep(63) + "}")),
-    ("malformed_json depth 3000", _event('{"metric":"requests","quantity":1,"x":' + _deep(3000) + "}")),
-    ("malformed_json lone surrogate", _event('{"metric":"requests","quantity":1,"user":"\\ud800"}')),
+    ("malformed_json depth 3000",
+     _event('{"metric":"requests","quantity":1,"x":' + _deep(3000) + "}")),
+    ("malformed_json lone surrogate",
+     _event('{"metric":"requests","quantity":1,"user":"\\ud800"}')),
     ("malformed_json number", _event('{"metric":"requests","quantity":01}')),
     ("malformed_json raw NUL", _event('{"metric":"requests","quantity":1,"user":"a\0b"}')),
     ("malformed_json two values", _raw(b"{}{}")),

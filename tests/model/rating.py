@@ -54,7 +54,8 @@ def cost_of(catalogue, plan, usage, time_us):
         return Cost(usage.cost, currency, {name: only for name in usage.components}, "event")
     out = Cost(ZERO, currency, {})
     for name, quantity in usage.components.items():
-        found = catalogue.cost_price(usage.service, usage.model, usage.metric, name, currency, time_us)
+        found = catalogue.cost_price(usage.service, usage.model, usage.metric, name, currency,
+                                     time_us)
         if not found:
             out.components[name] = None
             out.missing.append(name)

@@ -1,4 +1,5 @@
-"""The nouns of the model's books: accounts, sums, entries, alerts, and what an identity stands for."""
+"""The nouns of the model's books: accounts, sums, entries, alerts, and what an identity stands
+for."""
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -133,8 +134,8 @@ class Decision:
 
 @dataclass
 class Daily:
-    """A row of usage_daily; cost_known and charge_known are false where the contract does not say how
-    a figure of the whole event falls to its components: then only their sum can be judged."""
+    """A row of usage_daily; cost_known and charge_known are false where the contract does not say
+    how a figure of the whole event falls to its components: then only their sum can be judged."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO

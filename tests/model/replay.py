@@ -4,9 +4,9 @@ The order between partitions and topics is the daemon's to choose, so the judge 
 books: per payer the entries of `api.ledger` by entry_id, per partition the offsets, and which
 positions were parked. Given that order, every figure of every entry is determined.
 
-A message that makes no entry is taken as soon as its partition reaches it, but for what the model would
-park and the daemon did not: that waits until what was missing has come. Messages of one phase are all
-booked before the next phase begins (whoever produced them waited for that).
+A message that makes no entry is taken as soon as its partition reaches it, but for what the model
+would park and the daemon did not: that waits until what was missing has come. Messages of one phase
+are all booked before the next phase begins (whoever produced them waited for that).
 """
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -28,7 +28,8 @@ class Observed:
             "SELECT payer_id, event_source, event_id, occurred_at, type FROM api.ledger"
             " ORDER BY entry_id").fetchall()
         parked = connection.execute(
-            'SELECT topic, "partition", "offset", reason, released_at IS NULL FROM api.parked').fetchall()
+            'SELECT topic, "partition", "offset", reason, released_at IS NULL'
+            ' FROM api.parked').fetchall()
         return cls([(p, s, i, as_us(t), k) for p, s, i, t, k in rows],
                    {(t, p, o): (reason, still) for t, p, o, reason, still in parked})
 
@@ -70,7 +71,7 @@ class _Order:
 
 
 def replay(books, messages, observed):
-    """Books all messages in the observed order; returns what could not be explained by any order."""
+    """Books all messages in the observed order; returns what no order can explain."""
     faults = []
     order = _Order(observed)
     books.auto_release = False
@@ -83,8 +84,8 @@ def replay(books, messages, observed):
     _releases(books, order)
     for payer, queue in sorted(order.queues.items()):
         if queue:
-            faults.append(f"order: payer {payer} has {len(queue)} entries that no message explains, or in"
-                          f" an order that breaks the order of a partition; the first: {queue[0]}")
+            faults.append(f"order: payer {payer} has {len(queue)} entries that no message explains,"
+                          f" or that break the order of a partition; the first: {queue[0]}")
     # whatever could be released by now should have been, long ago
     left = books.release()
     if left:
@@ -135,7 +136,7 @@ def _ready(books, message, order, observed):
         # of copies with different times, the one that was booked; a parked one cannot be booked yet
         return (decision.outcome == "booked" and order.is_next(identity)
                 and (event.type == "usage.voided" or event.time_us in order.times[identity]))
-    # usage that never makes an entry stays parked, or is voided there; an account waits for its parent
+    # usage that never makes an entry stays parked, or is voided there; accounts wait for parents
     return decision.outcome == "booked" or event.type.startswith(("usage.", "credits."))
 
 

@@ -1,4 +1,5 @@
-"""Contract 5: each reason code, its bounds from both sides, and that the first of two faults is named."""
+"""Contract 5: each reason code, its bounds from both sides, and that the first of two faults is
+named."""
 import json
 
 import pytest
@@ -50,9 +51,12 @@ def test_json_is_read(text, value):
 
 @pytest.mark.parametrize("text", [
     b"", b" ", b"{", b'{"a"}', b'{"a":1,}', b"[1,]", b'{"a":1,"a":1}', b'{"a":1,"\\u0061":2}',
-    b'{"x":{"a":1,"a":1}}', b"[" * 65 + b"]" * 65, b"[" * 3000 + b"]" * 3000, b'"\xff"', b'"\xc0\x80"',
-    b'"\xed\xa0\x80"', b'"\\ud800"', b'"\\ud800x"', b'"\\ud800\\u0041"', b'"\\udc00"', b'"\\u12"', b'"\\x"',
-    b'"a\nb"', b'"a', b"01", b"1.", b".5", b"+1", b"1e", b"0x1", b"NaN", b"Infinity", b"tru", b"nul",
+    b'{"x":{"a":1,"a":1}}', b"[" * 65 + b"]" * 65, b"[" * 3000 + b"]" * 3000, b'"\xff"',
+    b'"\xc0\x80"',
+    b'"\xed\xa0\x80"', b'"\\ud800"', b'"\\ud800x"', b'"\\ud800\\u0041"', b'"\\udc00"', b'"\\u12"',
+    b'"\\x"',
+    b'"a\nb"', b'"a', b"01", b"1.", b".5", b"+1", b"1e", b"0x1", b"NaN", b"Infinity", b"tru",
+    b"nul",
     b"{}{}", b"\xef\xbb\xbf{}", b"{'a':1}", b"\x00", b"{} \x00", b"\xa0{}", b"1\x0b"])
 def test_what_is_not_json(text):
     with pytest.raises(strictjson.Malformed):
@@ -85,7 +89,8 @@ def test_bad_attributes():
 
 
 def binary(**changes):
-    headers = {"ce_specversion": b"1.0", "ce_type": b"usage.recorded", "ce_source": b"/s", "ce_id": b"u1",
+    headers = {"ce_specversion": b"1.0", "ce_type": b"usage.recorded", "ce_source": b"/s",
+               "ce_id": b"u1",
                "ce_subject": b"a", "content-type": b"text/plain"}
     headers.update(changes)
     return [(name, value) for name, value in headers.items() if value != b"none"]
@@ -94,7 +99,8 @@ def binary(**changes):
 def test_the_binary_mode():
     value = json.dumps(GOOD["data"]).encode()
     assert send(value, headers=binary()) == "booked"
-    assert send(value, headers=binary() + [("ce_id", b"")]) == "booked"     # of two the first counts
+    # of repeated headers the first counts
+    assert send(value, headers=binary() + [("ce_id", b"")]) == "booked"
     assert send(value, headers=binary(ce_id=None)) == "bad_attribute"
     assert send(value, headers=binary(ce_id=b"\xff")) == "bad_attribute"
     assert send(value, headers=binary(ce_id=b"none")) == "not_a_cloudevent"
@@ -112,7 +118,8 @@ def test_types_belong_to_topics():
 
 
 @pytest.mark.parametrize("time, outcome", [
-    ("yesterday", "bad_time"), ("2026-11-31T00:00:00Z", "bad_time"), ("2026-11-20T12:00:00", "bad_time"),
+    ("yesterday", "bad_time"), ("2026-11-31T00:00:00Z", "bad_time"),
+    ("2026-11-20T12:00:00", "bad_time"),
     ("2026-11-20T13:00:00Z", "booked"), ("2026-11-20T13:00:00.000001Z", "time_in_future"),
     ("2026-10-16T12:00:00Z", "booked"), ("2026-10-16T11:59:59.999999Z", "too_old")])
 def test_times_are_judged_against_the_messages_timestamp(time, outcome):
@@ -120,7 +127,8 @@ def test_times_are_judged_against_the_messages_timestamp(time, outcome):
 
 
 def test_without_time_the_messages_timestamp_counts():
-    assert send({n: v for n, v in GOOD.items() if n != "time"}, timestamp_ms=NOW_MS - 10 ** 9) == "booked"
+    assert send({n: v for n, v in GOOD.items() if n != "time"},
+                timestamp_ms=NOW_MS - 10 ** 9) == "booked"
 
 
 @pytest.mark.parametrize("text", [
@@ -138,7 +146,8 @@ def test_bad_data(text):
 
 
 def test_data_may_be_missing_and_data_base64_does_not_count():
-    assert send({**{n: v for n, v in GOOD.items() if n != "data"}, "data_base64": "e30="}) == "bad_data"
+    assert send({**{n: v for n, v in GOOD.items() if n != "data"},
+                 "data_base64": "e30="}) == "bad_data"
 
 
 def test_components_and_metadata_have_bounds():
@@ -151,10 +160,14 @@ def test_components_and_metadata_have_bounds():
 
 
 @pytest.mark.parametrize("number, outcome", [
-    ("0", "booked"), ("1e12", "booked"), ("1000000000000.000001", "bad_quantity"), ("0.000001", "booked"),
-    ("1.0000000", "booked"), ("0.0000001", "bad_quantity"), ('"1e-6"', "booked"), ('"1e-7"', "bad_quantity"),
-    ("-1", "bad_quantity"), ("1e400", "bad_quantity"), ("1" * 39, "bad_quantity"), ("true", "bad_quantity"),
-    ("null", "bad_quantity"), ('""', "bad_quantity"), ('"0x10"', "bad_quantity"), ('" 1"', "bad_quantity"),
+    ("0", "booked"), ("1e12", "booked"), ("1000000000000.000001", "bad_quantity"),
+    ("0.000001", "booked"),
+    ("1.0000000", "booked"), ("0.0000001", "bad_quantity"), ('"1e-6"', "booked"),
+    ('"1e-7"', "bad_quantity"),
+    ("-1", "bad_quantity"), ("1e400", "bad_quantity"), ("1" * 39, "bad_quantity"),
+    ("true", "bad_quantity"),
+    ("null", "bad_quantity"), ('""', "bad_quantity"), ('"0x10"', "bad_quantity"),
+    ('" 1"', "bad_quantity"),
     ('"+1"', "bad_quantity"), ("{}", "bad_quantity"), ('"NaN"', "bad_quantity")])
 def test_quantities(number, outcome):
     assert usage(f'"quantity": {number}') == outcome
@@ -192,13 +205,17 @@ def test_tombstones_are_skipped():
 
 
 @pytest.mark.parametrize("kind, members, outcome", [
-    ("granted", {}, "bad_data"), ("granted", {"amount": "0"}, "bad_data"), ("granted", {"amount": -1}, "bad_data"),
+    ("granted", {}, "bad_data"), ("granted", {"amount": "0"}, "bad_data"),
+    ("granted", {"amount": -1}, "bad_data"),
     ("granted", {"amount": "1e-13"}, "bad_data"), ("granted", {"amount": None}, "bad_data"),
-    ("granted", {"amount": "1e18"}, "out_of_range"), ("granted", {"amount": "1e400"}, "out_of_range"),
+    ("granted", {"amount": "1e18"}, "out_of_range"),
+    ("granted", {"amount": "1e400"}, "out_of_range"),
     ("granted", {"amount": "-1e400"}, "bad_data"), ("adjusted", {"amount": 0}, "bad_data"),
     ("adjusted", {"amount": "-1e400"}, "out_of_range"), ("purchased", {}, "bad_data"),
-    ("purchased", {"package": "none"}, "unknown_package"), ("purchased", {"package": 1}, "bad_data"),
-    ("refunded", {"amount": "1", "reason": ""}, "bad_data"), ("granted", {"amount": "0.000000000001"}, "booked")])
+    ("purchased", {"package": "none"}, "unknown_package"),
+    ("purchased", {"package": 1}, "bad_data"),
+    ("refunded", {"amount": "1", "reason": ""}, "bad_data"),
+    ("granted", {"amount": "0.000000000001"}, "booked")])
 def test_account_amounts(kind, members, outcome):
     bench = Bench()
     bench.open("a", "assistant-free")

@@ -56,9 +56,12 @@ def test_poison_and_only_poison_is_rejected_with_the_code_in_its_name(stream):
         else:
             assert not outcome.startswith("rejected"), message
         codes.add(outcome.removeprefix("rejected:"))
-    assert codes >= {"too_large", "malformed_json", "not_a_cloudevent", "bad_attribute", "unknown_type",
-                     "bad_time", "time_in_future", "too_old", "bad_data", "bad_quantity", "out_of_range",
-                     "id_reused", "unknown_event", "already_voided", "unknown_plan", "unknown_package",
+    assert codes >= {"too_large", "malformed_json", "not_a_cloudevent", "bad_attribute",
+                     "unknown_type",
+                     "bad_time", "time_in_future", "too_old", "bad_data", "bad_quantity",
+                     "out_of_range",
+                     "id_reused", "unknown_event", "already_voided", "unknown_plan",
+                     "unknown_package",
                      "unit_mismatch", "duplicates", "skipped", "parked:unknown_account",
                      "parked:unknown_metric", "parked:unpriced"}
 
@@ -73,7 +76,8 @@ def test_the_stream_raises_every_alert_of_the_model(stream):
 def test_every_message_is_counted_once_and_every_chain_is_whole(seed):
     messages = generate(seed, 700, 2, NOW, big=False)
     books = booked(messages)
-    assert sum(counts[name] for counts in books.positions.values() for name in COUNTS) == len(messages)
+    counted = [counts[name] for counts in books.positions.values() for name in COUNTS]
+    assert sum(counted) == len(messages)
     balances = {}
     for entry in books.entries:
         balances[entry.payer] = balances.get(entry.payer, 0) + entry.amount
@@ -81,8 +85,8 @@ def test_every_message_is_counted_once_and_every_chain_is_whole(seed):
     for payer in books.payers.values():
         c = payer.columns
         assert payer.balance == balances.get(payer.id, 0) == (
-            c["purchased"] + c["granted"] + c["refunded"] + c["adjusted"] + c["settled"] - c["spent"]
-            - c["expired"])
+            c["purchased"] + c["granted"] + c["refunded"] + c["adjusted"] + c["settled"]
+            - c["spent"] - c["expired"])
         assert c["spent"] == sum(month.charge for month in payer.months.values())
     for at, total in enumerate((
             sum(e.quantity for e in books.entries if e.usage),
@@ -187,14 +191,16 @@ FAULTS = {
     "a plan": _change("api.ledger", "plan", lambda x: "other"),
     "metadata": _change("api.ledger", "metadata", lambda x: '{"a":1}', lambda row: row["metadata"]),
     "a missing entry": _drop("api.ledger", _usage_row),
-    "what a void corrects": _change("api.ledger", "corrects", lambda x: 1, lambda row: row["corrects"]),
+    "what a void corrects": _change("api.ledger", "corrects", lambda x: 1,
+                                    lambda row: row["corrects"]),
     "a balance": _change("api.balance", "balance", lambda x: x + TINY),
     "a column of a balance": _change("api.balance", "granted", lambda x: x + TINY),
     "a missing balance": _drop("api.balance"),
     "used": _change("api.usage", "used", lambda x: x + TINY),
     "percent": _change("api.usage", "percent", lambda x: x + Decimal("0.000001"),
                        lambda r: r["percent"] is not None),
-    "overage": _change("api.usage", "overage_charge", lambda x: x + TINY, lambda r: r["overage_charge"]),
+    "overage": _change("api.usage", "overage_charge", lambda x: x + TINY,
+                       lambda r: r["overage_charge"]),
     "a day's cost": _change("api.usage_daily", "cost", lambda x: x + TINY),
     "a day": _drop("api.usage_daily"),
     "a count": _change("api.position", "duplicates", lambda x: x + 1),
@@ -202,7 +208,8 @@ FAULTS = {
     "a reason": _change("api.rejected", "reason", lambda x: "bad"),
     "a rejected value": _change("api.rejected", "value", lambda x: x + b" "),
     "a missing rejection": _drop("api.rejected"),
-    "a parked reason": _change("api.parked", "reason", lambda x: "bad", lambda r: not r["released_at"]),
+    "a parked reason": _change("api.parked", "reason", lambda x: "bad",
+                               lambda r: not r["released_at"]),
     "an alert not raised": _drop("api.alert"),
     "a payer": _change("api.account", "payer_id", lambda x: "other"),
     "an alert twice": _on("alerts", lambda alerts: alerts.append(alerts[0])),

@@ -3,11 +3,12 @@ needs no books, in the contract's order.
 
 decode() returns an Event or raises Refused with the reason code. Times are microseconds since 1970.
 
-Decided here, where the contract leaves room: control characters are U+0000-001F and U+007F-009F
-(as CloudEvents has it); an empty `time` is `bad_attribute`; a null member of `data` is of the wrong
-type (`bad_data`), but a null quantity or cost is `bad_quantity`; `\\u0000` counts in the members that
-are read and anywhere in metadata, not in ignored ones; both `amount` and `package` is `bad_data`; an
-account that is its own parent is `bad_data`; digits of `time` beyond the microsecond are cut.
+Decided here, where the contract leaves room: control characters are U+0000-001F and U+007F-009F (as
+CloudEvents has it); an empty `time` is `bad_attribute`; a null member of `data` is of the wrong
+type (`bad_data`), but a null quantity or cost is `bad_quantity`; `\\u0000` counts in the members
+that are read and anywhere in metadata, not in ignored ones; both `amount` and `package` is
+`bad_data`; an account that is its own parent is `bad_data`; digits of `time` beyond the microsecond
+are cut.
 """
 import hashlib
 import re
@@ -45,7 +46,7 @@ class Refused(Exception):
 
 @dataclass
 class Message:
-    """One Kafka message. `phase` and `note` are the generator's: phases are booked one after the other."""
+    """One Kafka message. `phase` and `note` are the generator's: phases are booked in turn."""
 
     kind: str                       # usage | accounts
     topic: str
