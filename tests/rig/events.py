@@ -71,7 +71,7 @@ class Sender:
         self.failures = []
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
-            "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
+            "reconnect.backoff.max.ms": 500, "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1000000})
 
     def send(self, topic, value, key=None, headers=None, partition=None, timestamp_ms=None):

@@ -37,6 +37,8 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 log.segment.bytes=134217728
@@ -126,14 +128,16 @@ class Kafka:
         """`config` is the topics' own: max_message_bytes=4194304 stands for max.message.bytes."""
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
         wanted = [NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings) for name in names]
-        for future in self.admin().create_topics(wanted, operation_timeout=30).values():
+        admin = self.admin()  # must outlive its futures
+        for future in admin.create_topics(wanted, operation_timeout=30).values():
             future.result(60)
 
     def create_topic(self, name, partitions=1, **config):
         self.create_topics([name], partitions, **config)
 
     def delete_topics(self, names):
-        for future in self.admin().delete_topics(list(names), operation_timeout=30).values():
+        admin = self.admin()
+        for future in admin.delete_topics(list(names), operation_timeout=30).values():
             future.result(60)
 
     def partitions(self, topic):

@@ -42,12 +42,12 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="debitd-postgres-", dir="/var/tmp"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
-        self.log = self.folder / "server.log"
+        self.log = self.folder / "server.log"  # written by us on its behalf: opened before it changes user
         self.port = process.free_port()
         self.child = None
-        for made in (self.data, self.folder / "socket"):
-            made.mkdir(mode=0o700)
-            (self.folder / "socket").exists() and (self.folder / "socket").chmod(0o755)
+        for made, mode in ((self.data, 0o700), (self.folder / "socket", 0o755)):
+            made.mkdir()
+            made.chmod(mode)
             if self.user:
                 shutil.chown(made, self.user, pwd.getpwnam(self.user).pw_gid)
         done = subprocess.run(
@@ -94,7 +94,10 @@ class Postgres:
             self.child = None
 
     def restart(self, crash=False):
-        self.crash() if crash else self.stop()
+        if crash:
+            self.crash()
+        else:
+            self.stop()
         return self.start()
 
     def close(self):

@@ -1,0 +1,85 @@
+"""Servers once for all tests, a world for each. See tests/rig."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.rig.kafka import Kafka  # noqa: E402
+from tests.rig.postgres import Postgres  # noqa: E402
+from tests.rig.world import World, migrate_template  # noqa: E402
+
+SEED = int(os.environ.get("DEBITD_SEED") or random.randrange(1, 2**31))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--only", default="", help="only tests whose name (file::test) has this in it")
+
+
+def pytest_report_header():
+    return f"DEBITD_SEED={SEED}"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "world(partitions=4, limits={}): how the test's topics are made")
+
+
+def pytest_collection_modifyitems(config, items):
+    only = config.getoption("--only")
+    if only:
+        left_out = [item for item in items if only not in item.nodeid]
+        items[:] = [item for item in items if only in item.nodeid]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        report.sections.append(("seed", f"DEBITD_SEED={SEED}"))
+        world = item.funcargs.get("world") if hasattr(item, "funcargs") else None
+        if world is not None and call.when == "call":
+            report.sections.append(("the world at the failure", world.dump()))
+
+
+@pytest.fixture(scope="session")
+def seed():
+    return SEED
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    server = Kafka()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres):
+    """The name of a database fresh from `debitctl migrate`, copied for every world."""
+    return migrate_template(postgres, "migrated")
+
+
+@pytest.fixture
+def world(request, kafka, postgres, migrated, seed):
+    marker = request.node.get_closest_marker("world")
+    made = World(kafka, postgres, seed, request.node.name, template=migrated, **(marker.kwargs if marker else {}))
+    try:
+        yield made
+    finally:
+        made.close()
