@@ -32,6 +32,8 @@ enum pg_outcome pg_classify(const char *sqlstate, const char *message); /* the t
  * name in SQL is qualified). `role_of` names the session for people ("writer 0"); application_name becomes "debitd/<role_of>". 0, or -1 with the error (EX_UNAVAILABLE; EX_NOPERM
  * on class 28; EX_CONFIG when conninfo cannot be parsed). conninfo's password never appears in the error. */
 int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret, struct error *ret_error) MUST_CHECK;
+/* Can libpq read the connection string? Offline. 0, or -1 with EX_CONFIG. libpq's words can quote a part of it that it did not understand. */
+int pg_check_conninfo(const char *conninfo, struct error *ret_error) MUST_CHECK;
 void pg_close(struct pg_session *s); /* NULL is fine; a transaction that is open is rolled back by the server */
 void pg_closep(struct pg_session **s);
 bool pg_is_open(const struct pg_session *s);
