@@ -34,6 +34,8 @@ struct json {
     char reason[96];     /* why json_scan refused, for a person */
     size_t at;           /* and at which byte */
     uint64_t key[2];     /* seed of the duplicate check */
+    uint32_t *slot;      /* its table, kept for reuse */
+    uint32_t slots;
 };
 #define JSON_NULL_DOC ((struct json){0})
 
