@@ -19,6 +19,7 @@ def test_a_child_uses_the_quota_and_the_balance_of_its_payer():
     assert "c" not in bench.books.payers
     bench.account("credits.purchased", "c", amount="5")
     assert (bench.last.account, bench.last.payer, bench.last.balance_after) == ("c", "p", 3)
+    assert bench.last.plan == "quota-starter"
 
 
 def test_a_parent_must_be_open_and_have_no_parent():
@@ -63,6 +64,8 @@ def test_opening_brings_welcome_or_the_credits_of_the_period():
         bench.open(plan, plan)
         assert bench.balance(plan) == balance
     assert [entry.type for entry in bench.books.entries] == ["grant"] * 3
+    bench.open("payg", "payg")                  # welcome comes once
+    assert bench.balance("payg") == 10
 
 
 def test_on_assignment_only_the_excess_is_granted():
@@ -338,8 +341,11 @@ def test_a_downgrade_raises_what_the_new_quota_has_reached():
     bench.account("plan.assigned", "a", "down", plan="quota-starter")   # 3: 100 %, 5 GB: 90 %
     assert [(a.metric, a.data["threshold"], a.data["event_id"]) for a in bench.books.alerts] == [
         ("signatures", 80, "down"), ("signatures", 100, "down"), ("storage_gb", 80, "down")]
+    # with nothing included 100 % of signatures stay reached; 4.5 of 0.5 GB reach 100 % beside the 80 %
+    bench.account("plan.assigned", "a", "free", plan="quota-free")
+    assert [(a.metric, a.data["threshold"]) for a in bench.books.alerts[3:]] == [("storage_gb", 100)]
     bench.account("plan.assigned", "a", plan="quota-professional")
-    assert len(bench.books.alerts) == 3
+    assert len(bench.books.alerts) == 4
 
 
 # ---- periods ----

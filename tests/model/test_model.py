@@ -110,6 +110,9 @@ def test_the_price_in_force_at_the_events_time_applies():
     for time, cost in (("2026-11-18T23:59:59.999999Z", 2), ("2026-11-19T00:00:00Z", 6)):
         bench.use("a", "ai_tokens", 2, service="new", model="m", time=time)
         assert bench.last.cost.total == cost
+    catalogue.add_price("ended", "m", "ai_tokens", "*", "1", effective_until="2026-11-19")
+    assert bench.use("a", "ai_tokens", 1, service="ended", model="m",
+                     time="2026-11-19T00:00:00Z") == "parked:unpriced"
 
 
 def test_the_first_of_the_eight_keys_that_has_a_price_is_used():
