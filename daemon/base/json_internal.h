@@ -14,7 +14,12 @@ size_t escape_read(const char *p, const char *end, uint32_t *ret_point);
 size_t json_unescape(struct slice s, char *out);
 
 /* The content of a string as it stands, without the quotes. */
-struct slice json_raw(const struct json *doc, uint32_t string);
+static inline struct slice json_raw(const struct json *doc, uint32_t string)
+{
+    const struct json_value *v = &doc->value[string];
+
+    return (struct slice){ doc->text + v->start + 1, v->end - v->start - 2 };
+}
 
 /* Whether two strings mean the same. */
 bool json_string_equal(const struct json *doc, uint32_t a, uint32_t b);

@@ -161,12 +161,6 @@ size_t json_unescape(struct slice s, char *out)
 
 /* ---- strings and members ---- */
 
-struct slice json_raw(const struct json *doc, uint32_t string)
-{
-    return (struct slice){ doc->text + doc->value[string].start + 1,
-                           doc->value[string].end - doc->value[string].start - 2 };
-}
-
 /* Compares what two strings mean; raw and unescaped text are the same where there is no backslash. */
 static bool string_equal(struct slice a, bool a_escaped, struct slice b, bool b_escaped)
 {

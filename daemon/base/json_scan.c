@@ -9,6 +9,9 @@
 
 #include <sys/random.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "eight bytes at a time are read so below");
+
 #define PAIRWISE_MAX 16 /* members up to which names are compared pair by pair */
 
 struct frame {
@@ -33,16 +36,26 @@ static bool fail(struct scan *s, const char *at, const char *reason)
     return false;
 }
 
-static uint32_t value_add(struct json *doc, enum json_type type, const char *start)
+static void __attribute__((noinline)) values_grow(struct json *doc)
 {
-    if (doc->values == doc->capacity) {
-        doc->capacity = doc->capacity ? doc->capacity * 2 : 128;
-        doc->value = xrealloc(doc->value, doc->capacity * sizeof(*doc->value));
-    }
-    doc->value[doc->values] = (struct json_value){ .type = (uint8_t)type,
-                                                   .start = (uint32_t)(start - doc->text),
-                                                   .next = doc->values + 1 };
-    return doc->values++;
+    doc->capacity = doc->capacity ? doc->capacity * 2 : 128;
+    doc->value = xrealloc(doc->value, doc->capacity * sizeof(*doc->value));
+}
+
+static inline struct json_value *value_add(struct json *doc, enum json_type type, const char *start,
+                                           const char *end)
+{
+    uint32_t index = doc->values++;
+    struct json_value *v;
+
+    if (index == doc->capacity)
+        values_grow(doc);
+    v = &doc->value[index];
+    *v = (struct json_value){ .type = (uint8_t)type,
+                              .start = (uint32_t)(start - doc->text),
+                              .end = (uint32_t)(end - doc->text),
+                              .next = index + 1 };
+    return v;
 }
 
 static inline const char *blank(const char *p, const char *end)
@@ -64,11 +77,7 @@ static inline const char *plain_end(const char *p, const char *end)
         marks = ((w ^ ones * '"') - ones) | ((w ^ ones * '\\') - ones) | (w - ones * 0x20) | w;
         marks &= ones * 0x80;
         if (marks)
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
             return p + (__builtin_ctzll(marks) >> 3);
-#else
-            break;
-#endif
     }
     while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
            *p != '\\')
@@ -76,20 +85,16 @@ static inline const char *plain_end(const char *p, const char *end)
     return p;
 }
 
-static bool string_read(struct scan *s)
+/* The rest of a string, from its first byte that is not plain. */
+static bool string_rest(struct scan *s, const char *p)
 {
-    const char *start = s->p, *p = s->p + 1;
+    const char *start = s->p;
     bool escaped = false, has_nul = false;
     struct json_value *v;
 
-    for (;;) {
+    for (; p < s->end && *p != '"'; p = plain_end(p, s->end)) {
         uint32_t point;
         size_t n;
-        p = plain_end(p, s->end);
-        if (p == s->end)
-            return fail(s, start, "a string does not end");
-        if (*p == '"')
-            break;
         if (*p == '\\') {
             n = escape_read(p, s->end, &point);
             if (n == 0)
@@ -105,13 +110,25 @@ static bool string_read(struct scan *s)
         }
         p += n;
     }
+    if (p == s->end)
+        return fail(s, start, "a string does not end");
     s->p = p + 1;
-    v = &s->doc->value[value_add(s->doc, JSON_STRING, start)];
-    v->end = (uint32_t)(s->p - s->doc->text);
+    v = value_add(s->doc, JSON_STRING, start, s->p);
     v->escaped = escaped;
     v->has_nul = has_nul;
     if (has_nul && s->depth)
         s->frame[s->depth - 1].has_nul = true;
+    return true;
+}
+
+static inline bool string_read(struct scan *s)
+{
+    const char *p = plain_end(s->p + 1, s->end);
+
+    if (p == s->end || *p != '"')
+        return string_rest(s, p);
+    value_add(s->doc, JSON_STRING, s->p, p + 1);
+    s->p = p + 1;
     return true;
 }
 
@@ -145,7 +162,7 @@ static bool number_read(struct scan *s)
         if (p == first)
             return fail(s, p, "no digit in the exponent of a number");
     }
-    s->doc->value[value_add(s->doc, JSON_NUMBER, s->p)].end = (uint32_t)(p - s->doc->text);
+    value_add(s->doc, JSON_NUMBER, s->p, p);
     s->p = p;
     return true;
 }
@@ -154,7 +171,7 @@ static bool word_read(struct scan *s, const char *word, size_t n, enum json_type
 {
     if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0)
         return fail(s, s->p, "no JSON value");
-    s->doc->value[value_add(s->doc, type, s->p)].end = (uint32_t)(s->p + n - s->doc->text);
+    value_add(s->doc, type, s->p, s->p + n);
     s->p += n;
     return true;
 }
@@ -191,23 +208,36 @@ static uint64_t name_hash(struct json *doc, uint32_t i)
     return hash;
 }
 
-/* The index of the first name that stood there before, 0: none. */
-static uint32_t repeated_small(const struct json *doc, uint32_t object, uint32_t count)
+/* The first eight bytes of a name (less where it is shorter), so that most pairs differ in one comparison. */
+static inline uint64_t name_tag(struct slice name, const char *text_end)
 {
+    uint64_t tag = 0;
+
+    if (text_end - name.p >= 8) {
+        memcpy(&tag, name.p, 8);
+        if (name.n < 8)
+            tag &= ((uint64_t)1 << 8 * name.n) - 1;
+    } else {
+        memcpy(&tag, name.p, name.n < 8 ? name.n : 8);
+    }
+    return tag;
+}
+
+/* The index of the first name that stood there before, 0: none. */
+static uint32_t repeated_small(const struct scan *s, uint32_t object, uint32_t count)
+{
+    const struct json *doc = s->doc;
     uint32_t index[PAIRWISE_MAX];
-    struct slice name[PAIRWISE_MAX];
+    uint64_t tag[PAIRWISE_MAX];
+    bool escaped = false;
 
     for (uint32_t i = 0, at = object + 1; i < count; i++, at = doc->value[at + 1].next) {
         index[i] = at;
-        name[i] = json_raw(doc, at);
-        for (uint32_t j = 0; j < i; j++) {
-            if (doc->value[at].escaped || doc->value[index[j]].escaped) {
-                if (json_string_equal(doc, at, index[j]))
-                    return at;
-            } else if (name[i].n == name[j].n && memcmp(name[i].p, name[j].p, name[i].n) == 0) {
+        tag[i] = name_tag(json_raw(doc, at), s->end);
+        escaped |= doc->value[at].escaped;
+        for (uint32_t j = 0; j < i; j++)
+            if ((tag[i] == tag[j] || escaped) && json_string_equal(doc, at, index[j]))
                 return at;
-            }
-        }
     }
     return 0;
 }
@@ -239,7 +269,7 @@ static uint32_t repeated_large(struct json *doc, uint32_t object, uint32_t count
 static bool names_check(struct scan *s, uint32_t object, uint32_t count)
 {
     struct json *doc = s->doc;
-    uint32_t at = count <= PAIRWISE_MAX ? repeated_small(doc, object, count)
+    uint32_t at = count <= PAIRWISE_MAX ? repeated_small(s, object, count)
                                         : repeated_large(doc, object, count);
     struct buffer shown = BUFFER_NULL;
 
@@ -279,9 +309,8 @@ static enum step container_open(struct scan *s, bool object)
         fail(s, s->p, "nested deeper than 64");
         return STEP_FAILED;
     }
-    s->frame[s->depth++] =
-        (struct frame){ .index = value_add(s->doc, object ? JSON_OBJECT : JSON_ARRAY, s->p),
-                        .object = object };
+    s->frame[s->depth++] = (struct frame){ .index = s->doc->values, .object = object };
+    value_add(s->doc, object ? JSON_OBJECT : JSON_ARRAY, s->p, s->p);
     s->p = blank(s->p + 1, s->end);
     if (s->p < s->end && *s->p == (object ? '}' : ']'))
         return container_close(s) ? STEP_ENDED : STEP_FAILED;
