@@ -146,6 +146,7 @@ CREATE TABLE debitd.account (
     account_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text COLLATE "C" NOT NULL UNIQUE, -- the subject of events
     payer_id   bigint NOT NULL,                  -- itself, or its parent
+    past_payers bigint[] NOT NULL DEFAULT '{}',  -- other payers that it had: entries of it name them
     title      text,                             -- its `name` for people
     plan_name_id integer REFERENCES debitd.name, -- its own; null on a child that was given none
     plan_until timestamptz,
@@ -204,6 +205,23 @@ CREATE TYPE debitd.entry_type AS ENUM ('usage', 'void', 'purchase', 'bonus', 'gr
 -- How the charge of a usage entry came about: decides what a void gives back, and overage_charge.
 --   free: guest, byok, a metric with only a day limit; quota: beyond the included quantity of a month quota; fixed, cost_plus: tariff
 CREATE TYPE debitd.charge_kind AS ENUM ('free', 'quota', 'fixed', 'cost_plus');
+
+-- What an operation on an account comes to, before it is booked: decided by debitd.decide_account() and debitd.decide_credit(), booked by debitd.operate().
+CREATE TYPE debitd.decision AS (
+    reason     text,    -- why it is refused; null: it is not
+    detail     text,
+    pays       boolean, -- the account pays itself
+    new_plan   debitd.plan,
+    old_plan   debitd.plan,
+    other_unit boolean, -- the unit of its balance changes
+    take_back  numeric, -- what is taken back in the old unit then
+    types      debitd.entry_type[], -- the entries, after the one that takes back
+    amounts    numeric[],
+    credits    numeric  -- how much of them the plan grants for its period
+);
+
+-- What became of an operation: done, duplicate, rejected; reason is a code of contract 5, detail says it in words; entry_id is its first entry, null where it has none.
+CREATE TYPE debitd.operation_result AS (outcome text, reason text, detail text, entry_id bigint);
 
 CREATE TABLE debitd.ledger (
     entry_id      bigint NOT NULL,

@@ -1,0 +1,41 @@
+-- Positions in Kafka: who consumes a partition, and how far its messages are in the books. A partition has many owners in the course of time, and two at once
+-- when a group is rebalanced; the epoch tells them apart, and advance() in the ingest transaction lets only the last one book.
+
+-- Makes the caller the owner. Waits for the transaction of the owner before, if one is in flight.
+CREATE OR REPLACE FUNCTION debitd.claim(p_topic text, p_partition integer, p_owner text,
+    OUT epoch bigint, OUT next_offset bigint, OUT last_offset bigint, OUT last_fingerprint bigint, OUT halted text)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO debitd.position AS p (topic, partition, epoch, owner, updated_at)
+    VALUES (p_topic, p_partition, 1, p_owner, debitd.now())
+    ON CONFLICT (topic, partition) DO UPDATE
+       SET epoch = p.epoch + 1, owner = EXCLUDED.owner, updated_at = EXCLUDED.updated_at
+    RETURNING p.epoch, p.next_offset, p.last_offset, p.last_fingerprint, p.halted
+$$;
+
+-- Moves the offset of a partition that is ours from `expected` (null: none yet) to `next`. Raises UF001 where it is not: in a pipeline an UPDATE of no row would be no
+-- error, and what follows would be booked a second time.
+CREATE OR REPLACE FUNCTION debitd.advance(p_topic text, p_partition integer, p_epoch bigint, p_expected bigint,
+    p_next bigint, p_last bigint, p_fingerprint bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found_row debitd.position;
+BEGIN
+    UPDATE debitd.position p
+       SET next_offset = p_next, last_offset = p_last, last_fingerprint = p_fingerprint, updated_at = debitd.now()
+     WHERE p.topic = p_topic AND p.partition = p_partition AND p.epoch = p_epoch
+       AND p.next_offset IS NOT DISTINCT FROM p_expected AND p.halted IS NULL
+       AND p_next > coalesce(p_expected, -1);
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT * INTO found_row FROM debitd.position p WHERE p.topic = p_topic AND p.partition = p_partition;
+    IF found_row.halted IS NOT NULL THEN
+        RAISE EXCEPTION 'partition % of topic % is halted: %', p_partition, p_topic, found_row.halted
+            USING ERRCODE = 'UF001';
+    END IF;
+    RAISE EXCEPTION 'partition % of topic % is at epoch %, offset %; the caller has epoch %, offset % and wants %',
+        p_partition, p_topic, coalesce(found_row.epoch::text, 'none'), coalesce(found_row.next_offset::text, 'none'),
+        p_epoch, coalesce(p_expected::text, 'none'), p_next
+        USING ERRCODE = 'UF001', HINT = 'Another instance owns it now: drop what was read and claim it again.';
+END
+$$;
