@@ -5,6 +5,7 @@
  *
  *   batch_read.c   BEGIN, books, positions, known keys, accounts, originals of voids; then the payers' locks, their summaries, ids
  *   batch_book.c   what becomes of each message, in order: pure
+ *   batch_accounts.c  the same for operations on accounts: one call of debitd.account_event() each
  *   batch_write.c  COPY of keys and entries, summaries, balances, alerts, rejections, parked messages, counts, COMMIT
  *
  * Lock order, everywhere: position, parked rows, payers, event keys, alerts.
@@ -17,6 +18,7 @@
 #include "ledger/account_cache.h"
 #include "ledger/names.h"
 #include "ledger/statements.h"
+#include "model/account_op.h"
 #include "model/catalogue.h"
 #include "model/event.h"
 #include "model/message.h"
@@ -34,12 +36,14 @@ struct item {
     int64_t parked_id;     /* of a message that is released from parking; 0: from Kafka */
     struct refusal decode; /* NONE: the event is good */
     struct usage_event e;
+    struct account_op op;  /* of a batch of operations, in place of e */
     /* of one run */
     enum fate fate;
     struct refusal refusal; /* of a rejected or parked one */
     struct slice waits_for; /* of a parked one: the account */
     const struct account_facts *account; /* NULL: not open */
     struct entry *entry;   /* what was booked; NULL also for the void of a parked event */
+    bool not_ours;         /* releasing: released or held by somebody else; it is left alone */
     bool voids_parked;     /* takes a parked event back: its key is e.void_key */
 };
 
@@ -153,7 +157,8 @@ struct ingest_settings {
 enum ingest_need { NEED_NOTHING = 0, NEED_CATALOGUE = 1, NEED_MONTH = 2, NEED_ACCOUNTS = 4 };
 
 struct ingest {
-    struct pg_session *pg;
+    enum topic_kind kind; /* of all its batches */
+    struct pg_session *pg; /* set by whoever runs it */
     const struct statements *st;
     struct names names;
     struct account_cache accounts;
@@ -190,7 +195,7 @@ struct ingest {
     size_t unknown_account_count;
 };
 
-void ingest_init(struct ingest *g, const struct statements *st, const struct ingest_settings *settings);
+void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st, const struct ingest_settings *settings);
 void ingest_fini(struct ingest *g); /* not the session */
 
 /* Forgets the batch: messages must have been released by the caller. */
@@ -209,6 +214,14 @@ enum pg_outcome ingest_provide(struct ingest *g) MUST_CHECK;
 enum pg_outcome batch_read(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
 void batch_book(struct ingest *g);
 enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
+
+enum pg_outcome batch_operations(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
+
+/* pieces that both kinds share; the first three are used while results are awaited */
+void send_begin(struct ingest *g, const struct part *part, int parts); /* BEGIN, open_books, advance of each part */
+enum pg_outcome take_begin(struct ingest *g, int parts) MUST_CHECK;
+enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int parts, int sent) MUST_CHECK; /* rejected, parked, counts, COMMIT */
+enum pg_outcome take_sent(struct ingest *g, int *sent) MUST_CHECK;     /* flushes; takes that many results */
 
 /* look-ups of a run */
 struct payer_state *run_payer(struct ingest *g, int64_t payer_id); /* NULL: not locked */

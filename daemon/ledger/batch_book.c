@@ -370,7 +370,7 @@ void batch_book(struct ingest *g)
 {
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        if (!it->m->value.p)
+        if (!it->m->value.p || it->not_ours)
             it->fate = FATE_SKIPPED;
         else if (it->decode.reason != REASON_NONE)
             reject(it, &it->decode);

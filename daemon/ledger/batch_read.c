@@ -7,7 +7,7 @@
 
 static bool is_event(const struct item *it)
 {
-    return it->m->value.p && it->decode.reason == REASON_NONE;
+    return it->m->value.p && it->decode.reason == REASON_NONE && !it->not_ours;
 }
 
 /* ---- flight 1: books, positions, identities, accounts */
@@ -74,6 +74,10 @@ static enum pg_outcome take_books(struct ingest *g)
     ASSERT(pg_rows(r) == 1);
     g->month = pg_day(r, 0, 0);
     g->catalogue_version = (int32_t)pg_int(r, 0, 1);
+    if (month_of_day(day_of_time(pg_time(r, 0, 2))) > g->month)
+        g->needs |= NEED_MONTH;
+    if (g->kind == TOPIC_ACCOUNTS)
+        return PG_DONE;
     if (!g->catalogue || catalogue_version(g->catalogue) != g->catalogue_version)
         g->needs |= NEED_CATALOGUE;
     return PG_DONE;
@@ -103,20 +107,60 @@ static enum pg_outcome take_account_facts(struct ingest *g)
     return o;
 }
 
-static enum pg_outcome first_flight(struct ingest *g, const struct part *part, int parts)
+void send_begin(struct ingest *g, const struct part *part, int parts)
 {
     pg_pipeline_enter(g->pg);
     pg_pipeline_send(g->pg, &g->st->begin, NULL);
     pg_pipeline_send(g->pg, &g->st->open_books, NULL);
     send_positions(g, part, parts);
-    send_known_keys(g);
-    bool asked = send_account_facts(g);
-    pg_pipeline_flush(g->pg);
+}
+
+enum pg_outcome take_begin(struct ingest *g, int parts)
+{
     enum pg_outcome o = pg_pipeline_result(g->pg, NULL, NULL);
     if (o == PG_DONE)
         o = take_books(g);
     for (int i = 0; o == PG_DONE && i < parts; i++)
         o = pg_pipeline_result(g->pg, NULL, NULL);
+    return o;
+}
+
+/* What is released is locked first: a row that another releaser holds, or has released, is left alone. */
+static void send_parked_lock(struct ingest *g)
+{
+    pg_args_reset(&g->args);
+    int ids = pg_arg_array(&g->args, PG_INT8);
+    for (size_t i = g->from; i < g->to; i++)
+        pg_put_int8(&g->args, ids, g->item[i].parked_id);
+    pg_pipeline_send(g->pg, &g->st->parked_lock, &g->args);
+}
+
+static enum pg_outcome take_parked_lock(struct ingest *g)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    if (o != PG_DONE)
+        return o;
+    for (size_t i = g->from; i < g->to; i++)
+        g->item[i].not_ours = true;
+    for (int row = 0; row < pg_rows(r); row++)
+        for (size_t i = g->from; i < g->to; i++)
+            if (g->item[i].parked_id == pg_int(r, row, 0))
+                g->item[i].not_ours = false;
+    return PG_DONE;
+}
+
+static enum pg_outcome first_flight(struct ingest *g, const struct part *part, int parts)
+{
+    send_begin(g, part, parts);
+    if (g->releasing)
+        send_parked_lock(g);
+    send_known_keys(g);
+    bool asked = send_account_facts(g);
+    pg_pipeline_flush(g->pg);
+    enum pg_outcome o = take_begin(g, parts);
+    if (o == PG_DONE && g->releasing)
+        o = take_parked_lock(g);
     if (o == PG_DONE)
         o = take_known_keys(g);
     if (o == PG_DONE && asked)

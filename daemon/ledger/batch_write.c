@@ -388,7 +388,7 @@ static void parked_again_args(struct ingest *g, const struct item *it)
     pg_arg_int4(&g->args, g->catalogue_version);
 }
 
-static enum pg_outcome take_all(struct ingest *g, int *sent)
+enum pg_outcome take_sent(struct ingest *g, int *sent)
 {
     enum pg_outcome o = PG_DONE;
     pg_pipeline_flush(g->pg);
@@ -410,12 +410,14 @@ static enum pg_outcome write_unbooked(struct ingest *g, int *sent)
             parked_again_args(g, it);
             pg_pipeline_send(g->pg, &g->st->parked_again, &g->args);
         } else {
-            park_args(&g->args, it->m, &it->refusal, it->waits_for, g->catalogue_version, it->e.account, it->e.source,
-                      it->e.id, it->e.key);
+            bool usage = g->kind == TOPIC_USAGE;
+            park_args(&g->args, it->m, &it->refusal, it->waits_for, g->catalogue_version,
+                      usage ? it->e.account : it->op.account, usage ? it->e.source : it->op.source,
+                      usage ? it->e.id : it->op.id, usage ? it->e.key : it->op.key);
             pg_pipeline_send(g->pg, &g->st->park, &g->args);
         }
         if (++*sent >= STATEMENTS_IN_FLIGHT) {
-            enum pg_outcome o = take_all(g, sent);
+            enum pg_outcome o = take_sent(g, sent);
             if (o != PG_DONE)
                 return o;
         }
@@ -442,7 +444,7 @@ static int send_unparked(struct ingest *g)
     pg_arg_array(&g->args, PG_INT8);
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
-        if (!it->parked_id || it->fate == FATE_PARKED)
+        if (!it->parked_id || it->not_ours || it->fate == FATE_PARKED)
             continue;
         pg_put_int8(&g->args, 0, it->parked_id);
         pg_put_text(&g->args, 1, it->fate == FATE_BOOKED ? SLICE("booked") : SLICE("rejected"));
@@ -485,8 +487,9 @@ static int send_counts(struct ingest *g, const struct part *part, int parts)
         int64_t count[FATES] = {0}, last_event = INT64_MIN;
         for (size_t k = part[i].first; k < part[i].first + part[i].count; k++) {
             count[g->item[k].fate]++;
-            if (g->item[k].fate == FATE_BOOKED && g->item[k].e.time_us > last_event)
-                last_event = g->item[k].e.time_us;
+            int64_t time_us = g->kind == TOPIC_USAGE ? g->item[k].e.time_us : g->item[k].op.time_us;
+            if (g->item[k].fate == FATE_BOOKED && time_us > last_event)
+                last_event = time_us;
         }
         pg_put_text(a, 0, slice_of(part[i].topic));
         pg_put_int4(a, 1, part[i].partition);
@@ -499,6 +502,26 @@ static int send_counts(struct ingest *g, const struct part *part, int parts)
     }
     pg_pipeline_send(g->pg, &g->st->count_positions, a);
     return 1;
+}
+
+enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int parts, int sent)
+{
+    enum pg_outcome o = write_unbooked(g, &sent);
+    if (o != PG_DONE)
+        return o;
+    sent += send_unparked(g);
+    sent += send_batch_row(g);
+    sent += send_counts(g, part, parts);
+    pg_pipeline_send(g->pg, &g->st->commit, NULL);
+    o = take_sent(g, &sent);
+    if (o != PG_DONE)
+        return o;
+    char tag[32] = "";
+    o = pg_pipeline_result(g->pg, NULL, tag);
+    if (o == PG_DONE && strcmp(tag, "COMMIT") != 0)
+        return PG_RETRY; /* the server rolled back instead */
+    enum pg_outcome left = pg_pipeline_leave(g->pg);
+    return o == PG_DONE ? left : o;
 }
 
 enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts)
@@ -515,20 +538,5 @@ enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts
     sent += send_balances(g);
     sent += send_voided(g);
     sent += send_alerts(g);
-    o = write_unbooked(g, &sent);
-    if (o != PG_DONE)
-        return o;
-    sent += send_unparked(g);
-    sent += send_batch_row(g);
-    sent += send_counts(g, part, parts);
-    pg_pipeline_send(g->pg, &g->st->commit, NULL);
-    o = take_all(g, &sent);
-    if (o != PG_DONE)
-        return o;
-    char tag[32] = "";
-    o = pg_pipeline_result(g->pg, NULL, tag);
-    if (o == PG_DONE && strcmp(tag, "COMMIT") != 0)
-        return PG_RETRY; /* the server rolled back instead */
-    enum pg_outcome left = pg_pipeline_leave(g->pg);
-    return o == PG_DONE ? left : o;
+    return write_outcome(g, part, parts, sent);
 }

@@ -3,13 +3,15 @@
 
 #include "base/log.h"
 #include "catalogue/store.h"
+#include "consumers/accounts.h"
 #include "consumers/usage.h"
 
 #include <string.h>
 
-void ingest_init(struct ingest *g, const struct statements *st, const struct ingest_settings *settings)
+void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st,
+                 const struct ingest_settings *settings)
 {
-    *g = (struct ingest){.st = st, .settings = *settings};
+    *g = (struct ingest){.kind = kind, .st = st, .settings = *settings};
 }
 
 void ingest_fini(struct ingest *g)
@@ -51,9 +53,14 @@ void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
     }
     struct item *it = &g->item[g->items++];
     *it = (struct item){.m = m, .parked_id = parked_id};
-    if (m->value.p && usage_decode(m, g->settings.window_us, &g->doc, &g->event_arena, &it->e, &it->decode) != REASON_NONE)
-        ASSERT(it->decode.reason != REASON_NONE);
     g->to = g->items;
+    if (!m->value.p)
+        return;
+    int64_t window = g->settings.window_us;
+    enum reason r = g->kind == TOPIC_USAGE
+                        ? usage_decode(m, window, &g->doc, &g->event_arena, &it->e, &it->decode)
+                        : accounts_decode(m, window, &g->doc, &g->event_arena, &it->op, &it->decode);
+    ASSERT(r == it->decode.reason);
 }
 
 /* Whatever the dictionary does not know yet is fetched before BEGIN: a name that was made in a transaction that rolls back must not be remembered. */
@@ -94,18 +101,20 @@ static void begin_run(struct ingest *g)
         it->waits_for = SLICE_ABSENT;
         it->account = NULL;
         it->entry = NULL;
+        it->not_ours = false;
         it->voids_parked = false;
     }
 }
 
 enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
 {
-    enum pg_outcome o = fetch_names(g);
+    enum pg_outcome o = g->kind == TOPIC_USAGE ? fetch_names(g) : PG_DONE;
     if (o != PG_DONE)
         return o;
     begin_run(g);
-    o = batch_read(g, part, parts);
-    if (o == PG_DONE) {
+    if (g->kind == TOPIC_ACCOUNTS) {
+        o = batch_operations(g, part, parts);
+    } else if ((o = batch_read(g, part, parts)) == PG_DONE) {
         batch_book(g);
         o = batch_write(g, part, parts);
     }

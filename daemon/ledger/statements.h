@@ -23,6 +23,7 @@
     X(reject)                                                                                           \
     X(park)                                                                                             \
     X(parked_claim)                                                                                     \
+    X(parked_lock)                                                                                      \
     X(parked_release)                                                                                   \
     X(parked_void)                                                                                      \
     X(parked_again)                                                                                     \

@@ -108,6 +108,28 @@ struct hash128 pg_uuid(const struct pg_result *r, int row, int column)
     return h;
 }
 
+/* Dimensions, has-null flag, element type; then per dimension its size and lower bound; then the elements as fields. */
+int32_t pg_array_elements(struct slice field, struct slice *ret, int32_t max)
+{
+    uint32_t v;
+    memcpy(&v, field.p, 4);
+    if (be32toh(v) == 0)
+        return 0;
+    ASSERT(be32toh(v) == 1);
+    memcpy(&v, field.p + 12, 4);
+    int32_t n = (int32_t)be32toh(v);
+    const char *p = field.p + 20;
+    for (int32_t i = 0; i < n; i++) {
+        memcpy(&v, p, 4);
+        int32_t length = (int32_t)be32toh(v);
+        p += 4;
+        if (i < max)
+            ret[i] = length < 0 ? SLICE_ABSENT : (struct slice){p, (size_t)length};
+        p += length < 0 ? 0 : length;
+    }
+    return n;
+}
+
 void pg_result_free(struct pg_result *r)
 {
     PQclear(pg_raw(r));

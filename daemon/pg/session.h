@@ -64,6 +64,8 @@ int64_t pg_time(const struct pg_result *r, int row, int column); /* timestamptz 
 int32_t pg_day(const struct pg_result *r, int row, int column);  /* date -> days since 1970 */
 amount_t pg_amount(const struct pg_result *r, int row, int column); /* numeric scaled 1e12; asserts that it fits */
 struct hash128 pg_uuid(const struct pg_result *r, int row, int column);
+/* The elements of a one-dimensional binary array field, as raw fields pointing into it (absent: null), up to max of them; returns how many it holds. */
+int32_t pg_array_elements(struct slice field, struct slice *ret, int32_t max);
 void pg_result_free(struct pg_result *r);
 void pg_result_freep(struct pg_result **r);
 
