@@ -61,7 +61,8 @@ static bool same_key(const struct price *a, const struct price *b)
 static void check_prices(struct reading *r)
 {
     struct catalogue *c = r->catalogue;
-    qsort(c->prices.at, c->prices.n, sizeof(*c->prices.at), order_prices);
+    if (c->prices.n > 1)
+        qsort(c->prices.at, c->prices.n, sizeof(*c->prices.at), order_prices);
     const struct price *longest = NULL;
     int currencies = 1;
     for (size_t i = 0; i < c->prices.n; i++) {
@@ -83,7 +84,8 @@ static void check_prices(struct reading *r)
 static void check_rates(struct reading *r)
 {
     struct catalogue *c = r->catalogue;
-    qsort(c->rates.at, c->rates.n, sizeof(*c->rates.at), order_rates);
+    if (c->rates.n > 1)
+        qsort(c->rates.at, c->rates.n, sizeof(*c->rates.at), order_rates);
     const struct fx_rate *longest = NULL;
     for (size_t i = 0; i < c->rates.n; i++) {
         const struct fx_rate *x = c->rates.at[i];

@@ -46,22 +46,21 @@ static void read_amounts(struct reading *r, const config_setting_t *group, const
 static bool get_owner(struct reading *r, const config_setting_t *group, const struct plan *plan,
                       struct price *p)
 {
-    if (!plan && get_name(r, group, "plan", 0, &p->plan)) {
-        plan = find_plan(r, p->plan);
-        if (!plan && r->has_plans) {
-            finding(r, group, "there is no plan '%.*s'", SLICE_ARGS(p->plan));
-            return false;
-        }
-    } else if (plan) {
+    if (plan) {
         p->plan = plan->name;
+        p->currency = plan->unit->code;
+        return true;
     }
-    if (!p->plan.p)
+    if (!get_name(r, group, "plan", 0, &p->plan))
         return get_currency(r, group, "currency", &p->currency);
     if (has_key(group, "currency"))
         finding(r, group, "a fixed price is in the unit of its plan: leave 'currency' out");
+    plan = find_plan(r, p->plan);
     if (plan)
         p->currency = plan->unit->code;
-    return true;
+    else if (r->has_plans)
+        finding(r, group, "there is no plan '%.*s'", SLICE_ARGS(p->plan));
+    return plan || !r->has_plans;
 }
 
 static void read_price(struct reading *r, const config_setting_t *group, const struct plan *plan)
