@@ -7,15 +7,18 @@
 
 #define STATUS_MAX 512
 
-const struct pulse *pulse_dead(const struct pulse *p, size_t pulses, int64_t limit_us,
-                               int64_t now_us)
+void pulse_feel(struct pulse *p, uint64_t beat, int64_t now_us)
 {
-    for (size_t i = 0; i < pulses; i++) {
-        bool progressed = now_us - p[i].progress_us <= limit_us;
-        bool excused = p[i].waits_for && now_us <= p[i].wait_until_us;
-        if (!progressed && !excused)
+    if (p->progress_us == 0 || p->beat != beat)
+        p->progress_us = now_us;
+    p->beat = beat;
+}
+
+const struct pulse *pulse_dead(const struct pulse *p, size_t pulses, int64_t now_us)
+{
+    for (size_t i = 0; i < pulses; i++)
+        if (now_us - p[i].progress_us > p[i].limit_us)
             return &p[i];
-    }
     return NULL;
 }
 

@@ -1,5 +1,5 @@
-/* What debitd tells the service manager (sd_notify(3)), and the judgement behind the watchdog: alive is who makes progress, or waits for something it has named and not for longer
- * than it said. Called by the main thread only. Without a service manager (NOTIFY_SOCKET unset) everything here does nothing. */
+/* What debitd tells the service manager (sd_notify(3)), and the judgement behind the watchdog: alive is whose number changes within the time that the longest call it
+ * may be in can take. Called by the main thread only. Without a service manager (NOTIFY_SOCKET unset) everything here does nothing. */
 #ifndef DEBITD_NOTIFY_H
 #define DEBITD_NOTIFY_H
 
@@ -10,14 +10,16 @@
 
 /* One thread's pulse, as the main thread read it. All times are monotonic microseconds. */
 struct pulse {
-    const char *thread;    /* "writer 0" */
-    int64_t progress_us;   /* when it last came round its loop */
-    const char *waits_for; /* what it waits for inside a call that it cannot leave; NULL: nothing */
-    int64_t wait_until_us; /* until when it has excused itself */
+    char thread[24];     /* "writer 0" */
+    uint64_t beat;       /* a number of the thread's own that changes while it is not stuck */
+    int64_t progress_us; /* when it was last seen to change */
+    int64_t
+        limit_us; /* for how long it may stand still: as long as the longest call it may be in */
 };
-/* The first that has neither come round within limit_us nor has an excuse that still holds; NULL: all are alive. */
-const struct pulse *pulse_dead(const struct pulse *p, size_t pulses, int64_t limit_us,
-                               int64_t now_us);
+/* Takes in what the thread's number is now. The first time, and whenever it differs, that is progress. */
+void pulse_feel(struct pulse *p, uint64_t beat, int64_t now_us);
+/* The first that has stood still for longer than it may; NULL: all are alive. */
+const struct pulse *pulse_dead(const struct pulse *p, size_t pulses, int64_t now_us);
 
 /* Every how many microseconds notify_watchdog is to be called: half of what the manager asks for, 0: it asks for none. */
 int64_t notify_watchdog_us(void);
