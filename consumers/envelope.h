@@ -26,4 +26,11 @@ enum reason envelope_read(const struct message *m, const char *const *types, int
 enum reason envelope_name(const struct json *doc, uint32_t data, const char *member, bool required, struct arena *arena,
                           struct slice *ret, struct refusal *ret_refusal) MUST_CHECK;
 
+/* The same for one value: `member` is what it is called in the refusal. */
+enum reason envelope_name_value(const struct json *doc, uint32_t value, const char *member, struct arena *arena,
+                                struct slice *ret, struct refusal *ret_refusal) MUST_CHECK;
+
+/* NULL, or what is wrong with a text (valid UTF-8) that must keep to the bounds of contract 1: "is empty", "has more than 256 bytes" … */
+const char *envelope_text_fault(struct slice text);
+
 #endif

@@ -211,6 +211,23 @@ uint32_t json_member(const struct json *doc, uint32_t object, const char *name)
     return 0;
 }
 
+void json_members(const struct json *doc, uint32_t object, const struct slice *names, size_t count,
+                  struct arena *arena, uint32_t *ret)
+{
+    const struct json_value *v = &doc->value[object];
+
+    ASSERT(v->type == JSON_OBJECT);
+    memset(ret, 0, count * sizeof(*ret));
+    for (uint32_t i = 0, at = object + 1; i < v->count; i++, at = doc->value[at + 1].next) {
+        struct slice name = json_string(doc, at, arena);
+        for (size_t j = 0; j < count; j++)
+            if (name.n == names[j].n && memcmp(name.p, names[j].p, name.n) == 0) {
+                ret[j] = at + 1;
+                break;
+            }
+    }
+}
+
 struct slice json_text(const struct json *doc, uint32_t value)
 {
     const struct json_value *v = &doc->value[value];

@@ -45,6 +45,9 @@ void json_fini(struct json *doc);
 
 /* The value of a member, or 0 where there is none (0 is the top, never a member). object: index of an object. */
 uint32_t json_member(const struct json *doc, uint32_t object, const char *name);
+/* The values of several members in one pass: ret[i] is that of names[i], or 0. The arena is for names with escapes only. */
+void json_members(const struct json *doc, uint32_t object, const struct slice *names, size_t count, struct arena *arena,
+                  uint32_t *ret);
 /* The text as it stands (strings with their quotes). */
 struct slice json_text(const struct json *doc, uint32_t value);
 /* The content of a string, unescaped; in the arena only where it had escapes, else pointing into the text. */
