@@ -1,0 +1,289 @@
+"""./run check [TEST] [--repeat N] [--seed S]: everything that must hold, in one go, counted.
+
+Stages: tests/checks; unit tests (gcc); unit tests built by clang with address and undefined-behaviour sanitizers, and with
+the thread sanitizer; fuzz targets; mutants; integration tests. With TEST only what has TEST in its name is run, by the
+gcc build alone. A skipped test counts as failed, and so does a run without any test. The last line is
+"N passed, N failed"; everything is also in build/check.log.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = TOP / "build"
+FUZZ_SECONDS = 60            # all targets together
+UNIT_TIMEOUT_S = 120         # of one test program
+INTEGRATION_TIMEOUT_S = 1500
+SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
+SANITIZER_OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+                     "TSAN_OPTIONS": "halt_on_error=1"}
+
+
+class Tally:
+    def __init__(self, log):
+        self.passed, self.failed, self.log = 0, 0, log
+        self.failures = []
+
+    def say(self, text=""):
+        print(text, flush=True)
+        self.log.write(text + "\n")
+        self.log.flush()
+
+    def ok(self, name, count=1):
+        self.passed += count
+        self.say(f"ok - {name}")
+
+    def not_ok(self, name, output="", count=1):
+        self.failed += count
+        self.failures.append(name)
+        self.say(f"not ok - {name}" + ("\n" + output.rstrip() if output.strip() else ""))
+
+
+def run(command, timeout, env=None):
+    """(exit code, output); a command that takes too long is ended and has code 124."""
+    try:
+        done = subprocess.run(list(map(str, command)), cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
+                              env={**os.environ, **(env or {})})
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        return 124, (late.stdout or b"").decode("utf-8", "replace") + f"\nended after {timeout} s"
+
+
+# -------------------------------------------------------------------- stages
+
+def build(tally, folder=BUILD, compiler="gcc", target=(), **options):
+    """Configures (again, so that options are what they should be) and builds. True when it succeeded."""
+    settings = [f"-D{key}={value}" for key, value in options.items()]
+    code, output = run(["cmake", "-G", "Ninja", "-S", TOP, "-B", folder, f"-DCMAKE_C_COMPILER={compiler}", *settings],
+                       120)
+    if code == 0:
+        code, output = run(["ninja", "-C", folder, *target], 900)
+    name = f"build with {compiler} in {folder.relative_to(TOP)}"
+    if code:
+        tally.not_ok(name, "\n".join(output.splitlines()[-80:]))
+    return code == 0
+
+
+def checks(tally, only):
+    for script in sorted((TOP / "tests/checks").glob("check_*")):
+        name = f"check {script.stem[len('check_'):]}"
+        if only and only not in name and only not in script.stem:
+            continue
+        code, output = run([script, TOP], 300)
+        if code:
+            tally.not_ok(name, output)
+        else:
+            tally.ok(name)
+
+
+def unit(tally, only="", folder=BUILD, label="", wrap=()):
+    """Every test program of a build folder. `only` is looked for in the program's name, else in its tests' sentences."""
+    for program in sorted((folder / "tests").glob("test_*")):
+        sentence = [only] if only and only not in program.name else []
+        # A test whose source is gone leaves its program behind in an old build folder.
+        if not (TOP / "tests/unit" / f"{program.name}.c").exists():
+            continue
+        code, output = run([*wrap, program, *sentence], UNIT_TIMEOUT_S, SANITIZER_OPTIONS)
+        _count(tally, f"{program.name}{label}", code, output, bool(sentence), quiet=bool(label))
+
+
+def _count(tally, name, code, output, filtered, quiet):
+    last = re.search(r"^(\d+) passed, (\d+) failed\n?\Z", output, re.MULTILINE)
+    if not last:
+        tally.not_ok(f"{name} (exit code {code}, no last line)", output)
+        return
+    passed, failed = map(int, last.groups())
+    text = output[:last.start()].rstrip()
+    if text and (failed or code or not quiet) and (passed or failed):
+        tally.say(text)
+    tally.passed += passed
+    if failed or (code and not filtered):
+        tally.failed += max(failed, 1)
+        tally.failures += [f"{name}: {line[9:]}" for line in text.splitlines() if line.startswith("not ok - ")] or [name]
+    elif quiet and passed:
+        tally.say(f"ok - {name}: {passed} tests")
+
+
+def replay(tally, only="", folder=BUILD, label=""):
+    """The fuzz targets' corpora as ordinary tests."""
+    for program in sorted((folder / "tests").glob("replay_*")):
+        corpus = TOP / "tests/fuzz/corpus" / program.name[len("replay_"):]
+        name = f"{program.name}{label}"
+        if (only and only not in name) or not (TOP / "tests/fuzz" / f"fuzz_{corpus.name}.c").exists():
+            continue
+        code, output = run([program, corpus], UNIT_TIMEOUT_S, SANITIZER_OPTIONS)
+        if code:
+            tally.not_ok(name, "\n".join(output.splitlines()[-60:]))
+        else:
+            tally.ok(f"{name}: {output.splitlines()[-1]}")
+
+
+def sanitized(tally):
+    for label, sanitizer in SANITIZERS.items():
+        folder = BUILD / label
+        if build(tally, folder, "clang", SANITIZE=sanitizer):
+            # Old run-times of the thread sanitizer cannot live with much address randomness.
+            wrap = ["setarch", os.uname().machine, "-R"] if label == "tsan" else []
+            unit(tally, folder=folder, label=f" [clang, {sanitizer}]", wrap=wrap)
+            if label == "asan":
+                replay(tally, folder=folder, label=f" [clang, {sanitizer}]")
+
+
+def fuzz(tally):
+    targets = sorted(path.stem for path in (TOP / "tests/fuzz").glob("fuzz_*.c"))
+    folder = BUILD / "fuzz"
+    if not targets or not build(tally, folder, "clang", targets, FUZZ="ON", SANITIZE=SANITIZERS["asan"]):
+        return
+    seconds = max(5, FUZZ_SECONDS // len(targets))
+    seed = os.environ.get("DEBITD_SEED", "0")
+    for target in targets:
+        found = folder / f"{target}.found"
+        grown = folder / f"{target}.corpus"
+        grown.mkdir(exist_ok=True)
+        found.mkdir(exist_ok=True)
+        corpus = TOP / "tests/fuzz/corpus" / target[len("fuzz_"):]
+        code, output = run(
+            [folder / "tests" / target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+             f"-seed={int(seed) % 2**32}", f"-artifact_prefix={found}/", "-verbosity=0", "-print_final_stats=1", grown,
+             *([corpus] if corpus.is_dir() else [])], seconds + 120, SANITIZER_OPTIONS)
+        runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
+        if code or not runs or int(runs[1]) == 0:
+            tally.not_ok(f"{target} (inputs that fail are kept in {found.relative_to(TOP)})",
+                         "\n".join(output.splitlines()[-60:]))
+        else:
+            tally.ok(f"{target}: {runs[1]} inputs in {seconds} s")
+
+
+def mutants(tally):
+    """Each deliberate fault of tests/checks/mutants.txt must turn its test red, by that test's own verdict."""
+    table = TOP / "tests/checks/mutants.txt"
+    lines = [line.split(None, 2) for line in table.read_text().splitlines() if line.strip() and line[0] != "#"]
+    for number, test, what in lines:
+        name = f"mutant {number} is caught by {test}: {what}"
+        folder = BUILD / "mutant"
+        if not build(tally, folder, MUTANT=number):
+            continue
+        if test.startswith("test_") and (TOP / f"tests/unit/{test}.c").exists():
+            code, output = run([folder / "tests" / test], UNIT_TIMEOUT_S)
+            caught = code == 1 and re.search(r"^\d+ passed, [1-9]\d* failed\n?\Z", output, re.MULTILINE)
+        else:
+            code, counts, output = pytest(["--only", test], folder / "integration.xml", quiet=True,
+                                          env={"DEBITD_BUILD": str(folder)})
+            caught = code == 1 and counts["failed"] > 0
+        if caught:
+            tally.ok(name)
+        else:
+            tally.not_ok(name, "it stays green:\n" + "\n".join(output.splitlines()[-30:]))
+
+
+def pytest(arguments, report, env=None, quiet=False, tally=None):
+    """(exit code, {passed, failed, names}, output): output is empty unless quiet, as it is shown while it comes."""
+    report.unlink(missing_ok=True)
+    command = ["/usr/bin/python3", "-m", "pytest", "tests/integration", "-p", "no:cacheprovider", "-q", "--tb=short",
+               "-ra", "--durations=5", f"--junitxml={report}", *arguments]
+    child = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, **(env or {})})
+    signal.signal(signal.SIGALRM, lambda *_: child.send_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, INTEGRATION_TIMEOUT_S, 60)  # a second SIGINT where the first did not do
+    lines = []
+    for line in child.stdout:
+        lines.append(line)
+        if not quiet:
+            tally.say(line.rstrip("\n"))
+    code = child.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    counts = {"passed": 0, "failed": 0, "names": []}
+    if report.exists():
+        for case in ElementTree.parse(report).iter("testcase"):
+            bad = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
+            counts["failed" if bad else "passed"] += 1
+            if bad:
+                counts["names"].append(f"{case.get('classname')}::{case.get('name')}")
+    return code, counts, "".join(lines)
+
+
+def integration(tally, only=""):
+    code, counts, _ = pytest(["--only", only] if only else [], BUILD / "integration.xml", tally=tally)
+    tally.passed += counts["passed"]
+    tally.failed += counts["failed"]
+    tally.failures += counts["names"]
+    if code not in (0, 5) and not counts["failed"] or (code == 5 and not only):
+        tally.not_ok(f"integration tests (pytest ended with {code})")
+
+
+# -------------------------------------------------------------------- the whole
+
+def timed(tally, title, stage, *arguments):
+    began = time.monotonic()
+    tally.say(f"== {title}")
+    stage(tally, *arguments)
+    tally.say(f"== {title}: {time.monotonic() - began:.0f} s")
+
+
+def everything(tally):
+    timed(tally, "checks", checks, "")
+    if build(tally):
+        timed(tally, "unit tests", unit)
+        replay(tally)
+        timed(tally, "integration tests", integration)
+        timed(tally, "mutants", mutants)
+    timed(tally, "sanitizers", sanitized)
+    timed(tally, "fuzzing", fuzz)
+
+
+def some(tally, only):
+    checks(tally, only)
+    if build(tally):
+        unit(tally, only)
+        replay(tally, only)
+        integration(tally, only)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./run check", description="Runs all tests, or those with TEST in the name.")
+    parser.add_argument("test", nargs="?", default="", metavar="TEST")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="N times, until the first failure")
+    parser.add_argument("--seed", type=int, metavar="S", help="for every random choice (default: a new one)")
+    parser.exit_on_error = False
+    try:
+        given = parser.parse_args()
+        if given.repeat < 1:
+            raise argparse.ArgumentError(None, "--repeat: at least 1")
+    except argparse.ArgumentError as error:
+        print(f"run: check: {error}", file=sys.stderr)
+        return 64
+    if given.seed is not None:
+        os.environ["DEBITD_SEED"] = str(given.seed)
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "check.log", "w", encoding="utf-8") as log:
+        tally = Tally(log)
+        try:
+            for turn in range(1, given.repeat + 1):
+                if given.repeat > 1:
+                    tally.say(f"== turn {turn} of {given.repeat}")
+                if given.test:
+                    some(tally, given.test)
+                else:
+                    everything(tally)
+                if tally.failed:
+                    break
+        except KeyboardInterrupt:
+            tally.not_ok("interrupted")
+        if tally.passed + tally.failed == 0:
+            tally.not_ok(f"no test has {given.test!r} in its name" if given.test else "there are no tests")
+        if tally.failures:
+            tally.say("failed:\n" + "\n".join(f"  {name}" for name in tally.failures))
+        tally.say(f"{tally.passed} passed, {tally.failed} failed")
+        return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
