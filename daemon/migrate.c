@@ -43,7 +43,7 @@ static bool next_migration(const struct embedded_file *after, struct migration *
         const char *name = f->path + strlen("schema/");
         if (!starts_with(f->path, "schema/") || strspn(name, "0123456789") != 4 || name[4] != '_')
             continue;
-        *ret = (struct migration){ .number = atoi(name), .file = f };
+        *ret = (struct migration){ .number = (int)strtol(name, NULL, 10), .file = f };
         snprintf(ret->name, sizeof ret->name, "%.*s", (int)strcspn(name + 5, "."), name + 5);
         return true;
     }
