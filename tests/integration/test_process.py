@@ -1,0 +1,175 @@
+"""The process debitd from outside: start, what it waits for, reload, watchdog, stop, and its unit for systemd."""
+
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from tests.rig import process
+from tests.rig.daemon import TOP, Debitd, build_folder, debitctl, merge, write_config
+from tests.rig.postgres import Postgres
+
+STOP_S = 6  # "SIGTERM commits what it has and stops within seconds": 5, and some for a loaded machine
+
+
+def statuses(daemon):
+    return [line for line in daemon.heard() if line.startswith("STATUS=")]
+
+
+def stop_in_time(daemon):
+    began = time.monotonic()
+    assert daemon.stop(timeout=20) == 0
+    assert time.monotonic() - began < STOP_S
+
+
+def test_it_says_ready_then_how_it_does_and_stops_on_sigterm(world):
+    daemon = world.start()
+    world.wait(lambda: any("partitions" in s for s in statuses(daemon)), "a status with figures")
+    heard = daemon.heard
+    daemon.child.send_signal(15)
+    daemon.child.wait(20)
+    assert "STOPPING=1" in heard()
+    assert daemon.wait_exit() == 0
+
+
+def test_what_it_has_taken_is_in_the_books_after_sigterm_and_nothing_twice(world):
+    world.catalog()
+    world.account("account.opened", "acme", plan="assistant-business")
+    for n in range(3000):
+        world.usage("acme", service="openai", model="gpt-4o-mini", quantities={"input": 100, "output": 10}, id=f"u{n}")
+    world.flush()
+    daemon = world.start(batch={"max_events": 50})
+    world.wait(lambda: world.value("SELECT count(*) FROM api.ledger") > 100, "some entries")
+    stop_in_time(daemon)
+    assert world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") < 3000, "it stopped too late to tell"
+    world.start()
+    world.wait_booked(3000)
+    world.verify()
+
+
+def test_a_reload_takes_up_what_it_can_and_names_what_needs_a_restart(world):
+    daemon = world.start()
+    daemon.configure(merge(daemon.config, {"log": {"level": "error"}, "writers": {"count": 2}}))
+    daemon.reload()
+    world.wait(lambda: "RELOADING=1" in daemon.heard() and daemon.heard().count("READY=1") == 2, "the end of the reload")
+    assert any(re.fullmatch(r"MONOTONIC_USEC=\d+", line) for line in daemon.heard())
+    assert "reloaded, but a restart is needed for: writers.count" not in daemon.text()  # only errors are logged now
+    daemon.configure(merge(daemon.config, {"log": {"level": "info"}}))
+    daemon.reload()
+    world.wait(lambda: "a restart is needed for: writers.count" in daemon.text(), "the warning")
+    stop_in_time(daemon)
+
+
+def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(world):
+    daemon = world.start()
+    good = daemon.config_path.read_text()
+    daemon.config_path.write_text(good + "\nbatch = { max_evnts = 1; };\n")
+    daemon.reload()
+    world.wait(lambda: any("reload refused" in s and "batch.max_evnts" in s for s in statuses(daemon)), "the refusal")
+    assert "batch.max_evnts: unknown key; the nearest is batch.max_events" in daemon.text()
+    daemon.config_path.write_text(good)
+    seen = len(statuses(daemon))
+    daemon.reload()
+    world.wait(lambda: any("reload refused" not in s for s in statuses(daemon)[seen:]), "a status without it")
+    stop_in_time(daemon)
+
+
+def test_the_watchdog_is_fed(world):
+    daemon = world.start(env={"WATCHDOG_USEC": "2000000"})
+    world.wait(lambda: daemon.heard().count("WATCHDOG=1") >= 2, "two signs of life", timeout=10)
+    stop_in_time(daemon)
+
+
+def test_an_unreachable_broker_is_waited_for_and_named(world):
+    port = process.free_port()
+    daemon = world.start(wait=False, kafka={"bootstrap_servers": f"127.0.0.1:{port}"})
+    world.wait(lambda: f"127.0.0.1:{port}" in daemon.text(), "the address in the log")
+    world.wait(lambda: any("EXTEND_TIMEOUT_USEC=" in line for line in daemon.heard()), "more time to start")
+    assert "READY=1" not in daemon.heard()
+    stop_in_time(daemon)
+
+
+def test_a_missing_topic_is_named_with_the_command_that_creates_it(world):
+    daemon = world.start(wait=False, topics={"usage": f"{world.name}.nowhere"})
+    world.wait(lambda: re.search(rf"--create --topic {re.escape(world.name)}\.nowhere", daemon.text()), "the command")
+    stop_in_time(daemon)
+
+
+def test_a_database_without_the_schema_ends_it_with_78_and_words(world, postgres):
+    name = f"{world.name}_empty"
+    postgres.create_database(name)
+    try:
+        daemon = world.start(wait=False, postgres={"conninfo": postgres.conninfo(name)})
+        assert daemon.wait_exit() == 78
+        assert "debitctl" in daemon.text() and "migrate" in daemon.text()
+    finally:
+        postgres.drop_database(name)
+
+
+def test_a_role_without_rights_ends_it_with_77_and_words(world, postgres):
+    role = "debitd_tests_nobody"
+    with postgres.connect("postgres") as connection:
+        connection.execute(f"DROP ROLE IF EXISTS {role}")
+        connection.execute(f"CREATE ROLE {role} LOGIN")
+    daemon = world.start(wait=False, postgres={"conninfo": postgres.conninfo(world.name, role)})
+    assert daemon.wait_exit() == 77
+    assert "permission denied" in daemon.text()
+
+
+@pytest.fixture
+def own_postgres():
+    server = Postgres()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def test_a_database_that_is_away_is_waited_for_at_start_and_later(world, own_postgres):
+    own_postgres.start()
+    own_postgres.create_database("debitd")
+    owner = write_config(world.folder / "other.conf", {"postgres": {"conninfo": own_postgres.conninfo("debitd")}})
+    debitctl(owner, "migrate", json=False)
+    own_postgres.stop()
+    daemon = world.start(wait=False, postgres={"conninfo": own_postgres.conninfo("debitd")})
+    world.wait(lambda: any("waiting for PostgreSQL" in s for s in statuses(daemon)), "the status")
+    assert "READY=1" not in daemon.heard()
+    own_postgres.start()
+    daemon.wait_ready()
+    own_postgres.crash()
+    world.account("account.opened", "acme", plan="payg")
+    world.flush()
+    seen = len(statuses(daemon))
+    world.wait(lambda: any("PostgreSQL" in s for s in statuses(daemon)[seen:]), "a status that names it")
+    stop_in_time(daemon)
+
+
+def test_sigterm_ends_it_while_it_waits_for_the_database(world):
+    daemon = Debitd(world.folder, merge(world.config, {"postgres": {"conninfo": "host=/nowhere dbname=x"}}), "lonely")
+    daemon.start(wait=False)
+    world.wait(lambda: any("waiting for PostgreSQL" in s for s in statuses(daemon)), "the status")
+    stop_in_time(daemon)
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The shipped unit, pointing at the built binary."""
+    text = (TOP / "systemd" / "debitd.service").read_text()
+    path = tmp_path / "debitd.service"
+    path.write_text(text.replace("/usr/bin/debitd", str(build_folder() / "debitd")))
+    return path
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_valid(unit):
+    ran = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, [line for line in ran.stderr.splitlines() if "debitd" in line]) == (0, [])
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_exposed_no_more_than_1_5(unit):
+    ran = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=15", unit],
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout.splitlines()[-1]
