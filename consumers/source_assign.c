@@ -164,7 +164,7 @@ static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
 
     atomic_fetch_add(&s->beat, 1);
     if (s->hooks.claim(s->hooks.ctx, p->topic, p->number, &claim, &error) != SOURCE_DONE) {
-        p->due_us = now_us + SOURCE_RETRY_US;
+        p->due_us = s->claim_at_us = now_us + SOURCE_RETRY_US;
         snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
         if (complaint_due(&s->claim_trouble, now_us, &repeats))
             log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile", p->topic, p->number, error.text);
@@ -186,6 +186,8 @@ static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
 
 static void claim_due(struct source *s, int64_t now_us)
 {
+    if (now_us < s->claim_at_us)
+        return;
     for (size_t i = 0; i < s->partitions; i++) {
         struct partition *p = &s->partition[i];
 

@@ -52,6 +52,7 @@ struct source {
     int64_t stuck_since_us;
     bool failed;            /* stop() was called: nothing is polled any more */
     uint64_t generation;    /* the last one given */
+    int64_t claim_at_us;    /* no claim before then: the last one failed */
     int64_t check_at_us;    /* when the next look at the state is due */
     int64_t status_at_us;
     struct source_status seen;

@@ -60,6 +60,7 @@ static const struct pair consumer_defaults[] = {
     { "max.poll.interval.ms", "300000" },
     { "topic.metadata.refresh.interval.ms", "10000" }, /* a missing topic, a new partition is seen so soon */
     { "queued.max.messages.kbytes", "16384" },         /* what librdkafka holds beyond our own queues */
+    { "fetch.wait.max.ms", "100" }, /* an end is noticed so soon; what comes is sent at once anyway */
     { "fetch.max.bytes", "8388608" },
     { "fetch.message.max.bytes", "1048576" }, /* a bound on what is asked for; a larger message still comes, alone */
     { "reconnect.backoff.max.ms", "2000" },
