@@ -49,14 +49,17 @@ static struct alert_row *add_alert(struct ingest *g, const char *type, const str
     return a;
 }
 
-static void alert_price_missing(struct ingest *g, const struct item *it, struct slice component)
+/* One for each component without a price. */
+static void alert_price_missing(struct ingest *g, const struct item *it, uint32_t missing)
 {
-    struct alert_row *a = add_alert(g, "price.missing", it);
-    a->service = it->e.service;
-    a->model = it->e.model;
-    a->metric = it->e.metric;
-    a->component = component;
-    a->entry_id = it->entry ? it->entry->entry_id : 0;
+    for (; missing; missing &= missing - 1) {
+        struct alert_row *a = add_alert(g, "price.missing", it);
+        a->service = it->e.service;
+        a->model = it->e.model;
+        a->metric = it->e.metric;
+        a->component = it->e.component[__builtin_ctz(missing)].name;
+        a->entry_id = it->entry ? it->entry->entry_id : 0;
+    }
 }
 
 static void alert_thresholds(struct ingest *g, const struct item *it, const struct quota *q, quantity_t before,
@@ -208,8 +211,7 @@ static void book_usage(struct ingest *g, struct item *it)
     }
     if (r != REASON_NONE) {
         park(g, it, &why);
-        if (rated.price_missing)
-            alert_price_missing(g, it, rated.missing_component);
+        alert_price_missing(g, it, rated.missing);
         return;
     }
     struct entry *e = usage_entry(g, it, p, &rated);
@@ -225,8 +227,7 @@ static void book_usage(struct ingest *g, struct item *it)
     summarize(g, e, q);
     if (e->new_key)
         take_key(g, it);
-    if (rated.price_missing)
-        alert_price_missing(g, it, rated.missing_component);
+    alert_price_missing(g, it, rated.missing);
     if (q && q->has_included)
         alert_thresholds(g, it, q, before, before + e->quantity, month);
     alert_balance(g, it, p, balance_before);

@@ -158,7 +158,7 @@ int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hoo
     int e = pthread_create(&k->thread, NULL, keeper_main, k);
     if (e) {
         keeper_free(k);
-        return error_set(ret_error, EX_OSERR, "keeper: cannot start a thread: %s", strerror(e));
+        return error_set(ret_error, EX_OSERR, "keeper: cannot start a thread: %s", strerrordesc_np(e));
     }
     *ret = k;
     return 0;

@@ -280,7 +280,7 @@ int writer_start(struct writer *w, struct error *ret_error)
 {
     int e = pthread_create(&w->thread, NULL, writer_main, w);
     if (e)
-        return error_set(ret_error, EX_OSERR, "%s: cannot start a thread: %s", w->settings.name, strerror(e));
+        return error_set(ret_error, EX_OSERR, "%s: cannot start a thread: %s", w->settings.name, strerrordesc_np(e));
     w->started = true;
     return 0;
 }

@@ -1,0 +1,85 @@
+"""The main job, judged by the model: whatever the batches, the instances and the crashes, the books are the same."""
+
+import random
+
+import pytest
+
+from tests.rig.judged import Judged
+from tests.rig.wait import wait_until
+
+
+def consumed(world):
+    return world.value("SELECT coalesce(sum(next_offset), 0) FROM api.position")
+
+
+def check(stream):
+    assert stream.verdict() == ""
+    stream.world.verify()
+
+
+@pytest.mark.parametrize("max_events", [1, 7, 20000])
+@pytest.mark.world(partitions=3)
+def test_the_books_are_the_models_at_any_batch_size(world, max_events):
+    world.catalog()
+    stream = Judged(world, 1500)
+    world.start(batch={"max_events": max_events})
+    stream.run()
+    check(stream)
+    world.daemons[0].stop()
+
+
+@pytest.mark.world(partitions=4)
+def test_25000_mixed_events_with_two_writers_give_the_models_books(world):
+    world.catalog()
+    stream = Judged(world, 25000)
+    world.start(writers={"count": 2})
+    stream.run()
+    check(stream)
+
+
+@pytest.mark.world(partitions=6)
+def test_three_instances_share_the_partitions_and_the_books_are_the_same(world):
+    world.catalog()
+    stream = Judged(world, 6000)
+    world.start(3)
+    stream.run()
+    check(stream)
+
+
+@pytest.mark.world(partitions=4)
+def test_kill_9_of_one_instance_loses_and_doubles_nothing(world):
+    world.catalog()
+    stream = Judged(world, 6000)
+    dice = random.Random(world.seed)
+    daemon = world.start(batch={"max_events": 200})
+
+    def crash(phase):
+        nonlocal daemon
+        for _ in range(3):
+            start = consumed(world)
+            goal = dice.randrange(1, 400)
+            wait_until(lambda: consumed(world) >= start + goal or stream.at_rest(), 60, "some progress before the crash",
+                       dump=world.dump)
+            daemon.kill()
+            daemon = world.start(batch={"max_events": 200})
+    stream.run(crash)
+    check(stream)
+
+
+@pytest.mark.world(partitions=6)
+def test_kill_9_of_any_of_three_instances_loses_and_doubles_nothing(world):
+    world.catalog()
+    stream = Judged(world, 6000)
+    dice = random.Random(world.seed)
+    running = world.start(3, batch={"max_events": 300})
+
+    def crash(phase):
+        start = consumed(world)
+        goal = dice.randrange(1, 600)
+        wait_until(lambda: consumed(world) >= start + goal or stream.at_rest(), 60, "some progress before the crash",
+                   dump=world.dump)
+        victim = dice.randrange(3)
+        running[victim].kill()
+        running[victim] = world.start(batch={"max_events": 300})
+    stream.run(crash)
+    check(stream)
