@@ -80,7 +80,7 @@ BEGIN
         RETURN CASE WHEN p_kind LIKE '%!' THEN p_name || ' is missing' END;
     ELSIF p_kind = 'later' THEN
         RETURN p_name || ' is not supported in this version; booking without it would book something else than was meant';
-    ELSIF p_kind LIKE 'name_' OR p_kind = 'name' THEN
+    ELSIF p_kind IN ('name', 'name!') THEN
         IF jsonb_typeof(p_value) <> 'string' OR NOT debitd.is_name(p_value #>> '{}') THEN
             RETURN p_name || ' is no string of 1-256 bytes without control characters';
         END IF;

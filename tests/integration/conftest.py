@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.rig.kafka import Kafka  # noqa: E402
 from tests.rig.postgres import Postgres  # noqa: E402
 from tests.rig.world import World, migrate_template  # noqa: E402
+from tests.integration.sql_books import SqlBooks, make_template  # noqa: E402
 
 SEED = int(os.environ.get("DEBITD_SEED") or random.randrange(1, 2**31))
 
@@ -79,6 +80,21 @@ def migrated(postgres):
 def world(request, kafka, postgres, migrated, seed):
     marker = request.node.get_closest_marker("world")
     made = World(kafka, postgres, seed, request.node.name, template=migrated, **(marker.kwargs if marker else {}))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def sql_template(postgres):
+    """The name of a database made from the files in schema/ alone, with a small catalogue."""
+    return make_template(postgres)
+
+
+@pytest.fixture
+def books(postgres, sql_template):
+    made = SqlBooks(postgres, sql_template)
     try:
         yield made
     finally:
