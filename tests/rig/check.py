@@ -65,7 +65,7 @@ def build(tally, folder=BUILD, compiler="gcc", target=(), **options):
     code, output = run(["cmake", "-G", "Ninja", "-S", TOP, "-B", folder, f"-DCMAKE_C_COMPILER={compiler}", *settings],
                        120)
     if code == 0:
-        code, output = run(["ninja", "-C", folder, *target], 900)
+        code, output = run(["ninja", "--quiet", "-C", folder, *target], 900)
     name = f"build with {compiler} in {folder.relative_to(TOP)}"
     if code:
         tally.not_ok(name, "\n".join(output.splitlines()[-80:]))
@@ -247,19 +247,20 @@ def some(tally, only):
         integration(tally, only)
 
 
+class Arguments(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"run: check: {message}\n\n{self.format_help()}", file=sys.stderr, end="")
+        sys.exit(64)
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="./run check", description="Runs all tests, or those with TEST in the name.")
+    parser = Arguments(prog="./run check", description="Runs all tests, or those with TEST in the name.")
     parser.add_argument("test", nargs="?", default="", metavar="TEST")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="N times, until the first failure")
     parser.add_argument("--seed", type=int, metavar="S", help="for every random choice (default: a new one)")
-    parser.exit_on_error = False
-    try:
-        given = parser.parse_args()
-        if given.repeat < 1:
-            raise argparse.ArgumentError(None, "--repeat: at least 1")
-    except argparse.ArgumentError as error:
-        print(f"run: check: {error}", file=sys.stderr)
-        return 64
+    given = parser.parse_args()
+    if given.repeat < 1:
+        parser.error("--repeat: at least 1")
     if given.seed is not None:
         os.environ["DEBITD_SEED"] = str(given.seed)
     BUILD.mkdir(exist_ok=True)
