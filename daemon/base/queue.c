@@ -116,7 +116,9 @@ void queue_close(struct queue *q)
 void queue_level(struct queue *q, size_t *ret_items, size_t *ret_bytes)
 {
     pthread_mutex_lock(&q->lock);
-    *ret_items = q->items;
-    *ret_bytes = q->bytes;
+    if (ret_items)
+        *ret_items = q->items;
+    if (ret_bytes)
+        *ret_bytes = q->bytes;
     pthread_mutex_unlock(&q->lock);
 }

@@ -29,7 +29,7 @@ enum queue_put_result queue_put(struct queue *q, void *item, size_t bytes) MUST_
 size_t queue_take(struct queue *q, void **ret_items, size_t max, int64_t wait_us);
 void queue_wake(struct queue *q);  /* ends a waiting queue_take early */
 void queue_close(struct queue *q); /* later puts are refused; what is in can still be taken */
-/* items and bytes inside, now */
+/* items and bytes inside, now; NULL for what is not wanted */
 void queue_level(struct queue *q, size_t *ret_items, size_t *ret_bytes);
 
 #endif
