@@ -100,7 +100,7 @@ static bool offset_take(const char **p, const char *end, int *ret_minutes)
 
 bool time_parse(struct slice text, int64_t *ret_us)
 {
-    const char *p = text.p, *end = text.p + text.n;
+    const char *p = text.p, *end = text.p ? text.p + text.n : NULL;
     int year, month, day, hour, minute, second, us, offset, utc_minute;
 
     if (!number_take(&p, end, 4, &year) || !char_take(&p, end, '-', '-') ||

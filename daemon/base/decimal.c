@@ -47,11 +47,14 @@ static const char *exponent_read(const char *p, const char *end, int64_t *ret)
 /* One pass over the text. False: not in the JSON number grammar. */
 static bool number_read(struct slice text, struct number *ret)
 {
-    const char *p = text.p, *end = text.p + text.n, *point = NULL, *mantissa_end;
     struct number n = { NULL, NULL, 0, 0, false };
+    const char *p = text.p, *end, *point = NULL, *mantissa_end;
     int64_t exponent = 0;
 
-    if (p < end && *p == '-') {
+    if (text.n == 0)
+        return false;
+    end = p + text.n;
+    if (*p == '-') {
         n.negative = true;
         p++;
     }

@@ -33,13 +33,11 @@ size_t utf8_length(const char *at, const char *end)
 
 bool utf8_valid(struct slice s)
 {
-    const char *end = s.p + s.n;
-
-    for (const char *p = s.p; p < end;) {
-        size_t n = utf8_length(p, end);
+    for (size_t i = 0; i < s.n;) {
+        size_t n = utf8_length(s.p + i, s.p + s.n);
         if (n == 0)
             return false;
-        p += n;
+        i += n;
     }
     return true;
 }
