@@ -127,7 +127,6 @@ const struct config_key config_key[] = {
         .fallback = "\"assistant-free\"",
         .min = 1,
         .max = 256,
-        .reloadable = true,
         .help = "The plan of accounts that usage opens.",
     },
 
