@@ -8,6 +8,7 @@
 #include "catalogue/file.h"
 #include "claims.h"
 #include "consumers/source.h"
+#include "ledger/keeper.h"
 #include "ledger/writer.h"
 
 #include <pthread.h>
@@ -17,7 +18,7 @@
 
 /* For how long a thread may not come round: the longest call it makes, and some. A statement may take 60 s (pg/session.c); a claim waits 15 s for a lock. */
 #define SOURCE_LIMIT_US (60 * US_PER_SECOND)
-#define WRITER_LIMIT_US (90 * US_PER_SECOND)
+#define WRITER_LIMIT_US (90 * US_PER_SECOND) /* also of the keeper */
 
 struct service {
     const struct config *config;
@@ -29,6 +30,8 @@ struct service {
     struct writer **usage; /* writers.count of them */
     int usage_count;
     struct writer *accounts;
+    struct keeper *keeper;
+    struct catalogue *price_file; /* what the parts were made with; NULL: none */
     pthread_mutex_t lock;
     int end_code; /* under lock; 0: none */
     char end_why[512];
@@ -120,7 +123,7 @@ static void on_stop(void *ctx, int exit_code, const char *why)
     ASSERT(write(s->wake_fd, &one, sizeof(one)) == sizeof(one));
 }
 
-/* ---- hooks of the writers */
+/* ---- hooks of the writers and the keeper */
 
 static void on_committed(void *ctx)
 {
@@ -146,6 +149,15 @@ static void kafka_of_config(struct service *s)
                                         (size_t)c->kafka.properties.count };
 }
 
+static struct ingest_settings ingest_settings(const struct config *c)
+{
+    return (struct ingest_settings){
+        .window_us = c->accept.window_days * US_PER_DAY,
+        .open_unknown = c->accounts.unknown == ACCOUNTS_UNKNOWN_OPEN,
+        .default_plan = c->accounts.default_plan,
+    };
+}
+
 /* What of the configuration a writer is made with, and takes up at a reload. */
 static struct writer_settings writer_settings(const struct config *c, enum topic_kind kind,
                                               const char *name, struct catalogue *price_file)
@@ -158,11 +170,7 @@ static struct writer_settings writer_settings(const struct config *c, enum topic
         .queue_bytes = (size_t)c->queue.max_kbytes * 1024,
         .max_events = (size_t)c->batch.max_events,
         .max_delay_us = c->batch.max_delay_ms * 1000,
-        .ingest = {
-            .window_us = c->accept.window_days * US_PER_DAY,
-            .open_unknown = c->accounts.unknown == ACCOUNTS_UNKNOWN_OPEN,
-            .default_plan = c->accounts.default_plan,
-        },
+        .ingest = ingest_settings(c),
         .price_file = price_file,
     };
 }
@@ -176,10 +184,11 @@ static int read_price_file(const struct config *c, struct catalogue **ret, struc
     return error_prefix(ret_error, "prices.file");
 }
 
-static int make_writers(struct service *s, struct catalogue *price_file, struct error *ret_error)
+static int make_writers(struct service *s, struct error *ret_error)
 {
     const struct writer_hooks hooks = { s, on_committed, on_fenced };
-    struct writer_settings w = writer_settings(s->config, TOPIC_ACCOUNTS, "accounts", price_file);
+    struct writer_settings w =
+        writer_settings(s->config, TOPIC_ACCOUNTS, "accounts", s->price_file);
     if (writer_new(&w, &hooks, &s->accounts) < 0)
         return error_set(ret_error, EX_OSERR, "the queue of the accounts' writer cannot be made");
     int count = (int)s->config->writers.count;
@@ -187,7 +196,7 @@ static int make_writers(struct service *s, struct catalogue *price_file, struct 
     for (; s->usage_count < count; s->usage_count++) {
         char name[24];
         snprintf(name, sizeof(name), "writer %d", s->usage_count);
-        w = writer_settings(s->config, TOPIC_USAGE, name, price_file);
+        w = writer_settings(s->config, TOPIC_USAGE, name, s->price_file);
         if (writer_new(&w, &hooks, &s->usage[s->usage_count]) < 0)
             return error_set(ret_error, EX_OSERR, "the queue of %s cannot be made", name);
     }
@@ -200,12 +209,7 @@ static int make(struct service *s, struct error *ret_error)
     gethostname(host, sizeof(host) - 1);
     snprintf(owner, sizeof(owner), "%s:%d", host, (int)getpid());
     s->claims = claims_new(s->config->postgres.conninfo, owner);
-    struct catalogue *price_file;
-    if (read_price_file(s->config, &price_file, ret_error) < 0)
-        return -1;
-    int r = make_writers(s, price_file, ret_error);
-    catalogue_unref(price_file);
-    if (r < 0)
+    if (read_price_file(s->config, &s->price_file, ret_error) < 0 || make_writers(s, ret_error) < 0)
         return -1;
     const struct source_settings settings = { &s->kafka, s->config->topics.usage,
                                               s->config->topics.accounts };
@@ -231,6 +235,11 @@ static int start(struct service *s, struct error *ret_error)
         if (writer_start(s->usage[i], ret_error) < 0)
             return -1;
     if (writer_start(s->accounts, ret_error) < 0)
+        return -1;
+    const struct keeper_settings settings = { s->config->postgres.conninfo,
+                                              ingest_settings(s->config), s->price_file };
+    const struct keeper_hooks hooks = { s, on_committed };
+    if (keeper_start(&settings, &hooks, &s->keeper, ret_error) < 0)
         return -1;
     return source_start(s->source, ret_error);
 }
@@ -262,6 +271,7 @@ int service_reload(struct service *s, const struct config *config, struct error 
     for (int i = 0; i < s->usage_count; i++)
         writer_reload(s->usage[i], &w);
     writer_reload(s->accounts, &w);
+    keeper_reload(s->keeper, price_file);
     catalogue_unref(price_file);
     return 0;
 }
@@ -316,6 +326,7 @@ void service_view(struct service *s, int64_t now_us, struct service_view *ret)
         snprintf(name, sizeof(name), "writer %d", i);
         settled += view_writer(s, &v, s->usage[i], name, now_us);
     }
+    feel(s, &v, "keeper", keeper_heartbeat(s->keeper), WRITER_LIMIT_US, now_us);
     v.ready = source.joined;
     int64_t span_us = now_us - s->viewed_us;
     uint64_t rate = s->viewed_us && span_us > 0
@@ -350,6 +361,7 @@ int service_stop(struct service *s, int64_t deadline_us)
     int late = writer_stop(s->accounts, left(deadline_us));
     for (int i = 0; i < s->usage_count; i++)
         late |= writer_stop(s->usage[i], left(deadline_us));
+    late |= keeper_stop(s->keeper, left(deadline_us));
     /* Leaving the group is worth it also when a writer is late: others take over at once, and what the late one commits is refused or is what they start from. */
     return late | source_close(s->source, left(deadline_us));
 }
@@ -362,6 +374,8 @@ void service_free(struct service *s)
         writer_free(s->usage[i]);
     free(s->usage);
     writer_free(s->accounts);
+    keeper_free(s->keeper);
+    catalogue_unref(s->price_file);
     source_free(s->source);
     claims_free(s->claims);
     free(s->property);
