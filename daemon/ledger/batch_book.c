@@ -356,7 +356,11 @@ static bool is_repeated(struct ingest *g, struct item *it)
     const struct known_key *k = it->parked_id ? NULL : find_key(g, &it->e.key);
     if (!k)
         return false;
-    if (memcmp(&k->digest, &it->e.digest, sizeof k->digest) == 0) {
+    bool same = memcmp(&k->digest, &it->e.digest, sizeof k->digest) == 0;
+#if MUTANT == 2 /* a known identity is a duplicate, whatever it stands for */
+    same = true;
+#endif
+    if (same) {
         it->fate = FATE_DUPLICATE;
         return true;
     }

@@ -1,0 +1,156 @@
+"""Who may book a partition, and what an unanswered COMMIT means: zombies, the stopped and the cut off."""
+
+import signal
+
+import pytest
+
+ACCOUNTS = [f"acct-{n}" for n in range(8)]
+
+
+def opened(world):
+    world.catalog()
+    for account in ACCOUNTS:
+        world.account("account.opened", account, plan="assistant-business")
+
+
+def use(world, count, first=0):
+    for n in range(first, first + count):
+        world.usage(ACCOUNTS[n % len(ACCOUNTS)], id=f"u-{n}", service="openai", model="gpt-4o-mini",
+                    quantities={"input": 1000, "output": 100})
+
+
+def conserved(world, count):
+    """Every offset is counted once, and every event is an entry."""
+    rows = world.sql("SELECT sum(next_offset) AS offsets, sum(booked) AS booked, sum(duplicates) AS duplicates,"
+                     " sum(booked + duplicates + rejected + parked + skipped) AS counted"
+                     " FROM api.position WHERE topic = %s", [world.topics["usage"]])
+    assert rows == [{"offsets": count, "booked": count, "duplicates": 0, "counted": count}]
+    assert world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") == count
+    assert world.value("SELECT count(DISTINCT event_id) FROM api.ledger WHERE type = 'usage'") == count
+    world.verify()
+
+
+@pytest.mark.world(partitions=2)
+def test_a_zombie_that_wakes_up_books_nothing_of_what_was_taken_over(world):
+    opened(world)
+    slow = {"batch": {"max_events": 1, "max_delay_ms": 0}}
+    first = world.start(**slow)
+    use(world, 3000)
+    world.flush()
+    world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") >= 50, "the first to be busy")
+    first.child.send_signal(signal.SIGSTOP)
+    world.start(wait=False)
+    world.wait(lambda: not world.behind(), "the second to take over and finish", timeout=60)
+    first.child.send_signal(signal.SIGCONT)
+    world.wait(lambda: "dropped topic=" in first.log.read_text(), "the first to find out")
+    use(world, 40, first=3000)
+    world.wait_booked(total=3040)
+    conserved(world, 3040)
+
+
+@pytest.mark.world(partitions=4)
+def test_writers_that_share_a_payer_keep_its_chain(world):
+    world.catalog()
+    world.account("account.opened", "parent", plan="assistant-business")
+    children = [f"child-{n}" for n in range(16)]
+    world.flush()
+    world.start(writers={"count": 4}, batch={"max_events": 5, "max_delay_ms": 0})
+    world.wait_booked()
+    for child in children:
+        world.account("account.opened", child, parent="parent")
+    world.wait_booked()
+    for n in range(2000):
+        world.usage(children[n % 16], id=f"u-{n}", service="openai", model="gpt-4o-mini", quantities={"input": 1000}, partition=n % 4)
+    world.wait_booked(total=2000)
+    # 1000 x 0.15 / 1e6 USD = 0.00015 USD = 0.015 credits each
+    assert world.value("SELECT balance FROM api.balance WHERE account_id = 'parent'") == -30
+    world.verify()
+
+
+@pytest.mark.world(partitions=3)
+def test_instances_that_come_and_go_share_the_work_without_loss(world):
+    opened(world)
+    running = [world.start(batch={"max_events": 50})]
+    sent = 0
+    for step in range(6):
+        use(world, 500, first=sent)
+        sent += 500
+        world.flush()
+        if step % 3 == 2:
+            running.pop(0).stop()
+        else:
+            running.append(world.start(batch={"max_events": 50}, wait=False))
+    world.wait_booked(total=sent, timeout=120)
+    conserved(world, sent)
+
+
+@pytest.mark.world(partitions=1)
+def test_an_unanswered_commit_that_landed_is_not_booked_again(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    with world.postgres.connect(world.name) as admin:
+        admin.execute("SET synchronous_commit = local")
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            use(world, 100)
+            world.flush()
+            waiting = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
+                       " AND application_name LIKE 'debitd/writer%%'")
+            world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait for the standby that is not there")
+            # the client must not hear of it: the server ends the session while COMMIT waits
+            admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting.replace('%%', '%')}) waiting")
+            world.wait(lambda: "an unanswered COMMIT had landed" in daemon.log.read_text(), "the writer to find out")
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    use(world, 40, first=100)
+    world.wait_booked(total=140)
+    conserved(world, 140)
+
+
+@pytest.mark.world(partitions=1)
+def test_a_commit_whose_client_was_killed_is_waited_for_by_the_next_owner(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    with world.postgres.connect(world.name) as admin:
+        admin.execute("SET synchronous_commit = local")
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            use(world, 100)
+            world.flush()
+            waiting = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
+                       " AND application_name LIKE 'debitd/writer%'")
+            world.wait(lambda: admin.execute(waiting).fetchone()[0], "a COMMIT to wait for the standby that is not there")
+            daemon.kill()
+            world.start(wait=False)
+            world.wait(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                             " AND wait_event_type = 'Lock' AND query LIKE '%claim%'").fetchone()[0],
+                       "the next owner to wait for it", timeout=60)
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    use(world, 40, first=100)
+    world.wait_booked(total=140)
+    conserved(world, 140)
+
+
+@pytest.mark.world(partitions=2)
+def test_a_database_that_crashes_loses_and_doubles_nothing(world):
+    opened(world)
+    world.start(batch={"max_events": 100})
+    use(world, 2000)
+    world.flush()
+    world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") >= 100, "some to be booked")
+    backends = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name LIKE 'debitd/%'")
+    for _ in range(5):
+        before = world.value("SELECT coalesce(sum(next_offset), 0) FROM api.position")
+        assert world.value(backends) > 0
+        world.wait(lambda: world.value("SELECT coalesce(sum(next_offset), 0) FROM api.position") > before
+                   or not world.behind(), "booking to go on")
+    world.wait_booked(total=2000)
+    conserved(world, 2000)
