@@ -106,7 +106,7 @@ TEST("numbers keep to the grammar, whatever their size")
     REFUSED("1e", 2, "no digit in the exponent of a number");
     REFUSED("1e+", 3, "no digit in the exponent of a number");
     REFUSED("0x1", 1, "something follows the value");
-    REFUSED("1.", 2, "something follows the value");
+    REFUSED("1a", 1, "something follows the value");
 }
 
 TEST("strings end, escape what they must, and hold UTF-8 only")
