@@ -274,6 +274,7 @@ int catalogue_read_file(const char *path, struct catalogue **ret, struct error *
     int result = read_config(path, &config, ret_error);
     if (result == 0) {
         struct reading r = { .path = path, .catalogue = catalogue_new() };
+        r.catalogue->path = arena_text(&r.catalogue->arena, slice_of(path));
         read_root(&r, config_root_setting(&config));
         if (r.findings) {
             error_set(ret_error, EX_DATAERR, "%s", buffer_cstr(&r.text));

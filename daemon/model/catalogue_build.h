@@ -28,6 +28,7 @@ struct catalogue_index; /* of catalogue.c */
 struct catalogue {
     atomic_int references;
     int32_t version;
+    const char *path; /* of the file it was read from; NULL: from the database */
     struct arena arena;
     VECTOR(struct unit *) units;
     VECTOR(struct metric *) metrics;
