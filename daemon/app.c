@@ -3,6 +3,7 @@
 #include "app.h"
 
 #include "base/clock.h"
+#include "base/embedded.h"
 #include "catalogue/file.h"
 #include "kafka/client.h"
 #include "migrate.h"
@@ -11,6 +12,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -171,6 +173,30 @@ static int open_signals(struct app *a)
 
 /* ---- start */
 
+/* The dedup window is a property of the books: set from our configuration, and told where that changes it. */
+static int set_dedup_window(struct pg_session *pg, int64_t months, struct error *ret_error)
+{
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    const struct embedded_file *sql = embedded_find("schema/queries/dedup_window.sql");
+    char text[24];
+    const char *param = text;
+    snprintf(text, sizeof(text), "%" PRId64, months);
+    ASSERT(sql != NULL);
+    if (pg_run(pg, "setting the dedup window", sql->text, 1, &param, &r, ret_error) != PG_DONE)
+        return -1;
+    if (strcmp(pg_text(r, 0, 1), "t") == 0)
+        log_notice("the dedup window of this database is now %s months (0: forever); it was %s",
+                   text, pg_text(r, 0, 0));
+    return 0;
+}
+
+static int prepare_database(struct pg_session *pg, const struct config *c, struct error *ret_error)
+{
+    if (schema_check(pg, ret_error) < 0)
+        return -1;
+    return set_dedup_window(pg, c->accept.dedup_months, ret_error);
+}
+
 /* Waits until PostgreSQL answers and its schema is ours. 0; else the exit code to end with (EX_OK where a signal said so). */
 static int wait_for_database(struct app *a, bool *ret_end)
 {
@@ -180,7 +206,7 @@ static int wait_for_database(struct app *a, bool *ret_end)
         struct error e = { 0 };
         unsigned repeats;
         if (pg_open(a->started.postgres.conninfo, "start", &pg, &e) == 0 &&
-            schema_check(pg, &e) == 0) {
+            prepare_database(pg, &a->started, &e) == 0) {
             if (complaint_over(&complaint))
                 log_notice("PostgreSQL answers");
             return 0;

@@ -82,6 +82,13 @@ def test_the_watchdog_is_fed(world):
     stop_in_time(daemon)
 
 
+def test_the_dedup_window_of_the_configuration_is_that_of_the_books(world):
+    daemon = world.start(accept={"dedup_months": 0})
+    assert world.value("SELECT dedup_months FROM debitd.books") == 0
+    assert "the dedup window of this database is now 0 months (0: forever); it was 2" in daemon.text()
+    stop_in_time(daemon)
+
+
 def test_an_unreachable_broker_is_waited_for_and_named(world):
     port = process.free_port()
     daemon = world.start(wait=False, kafka={"bootstrap_servers": f"127.0.0.1:{port}"})
