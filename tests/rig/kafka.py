@@ -69,7 +69,7 @@ class Kafka:
         self.port, self.controller_port = process.free_port(), process.free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log = self.folder / "server.log"
-        self.child = None
+        self.child = self._admin = self._reader = None
         (self.folder / "server.properties").write_text(
             CONFIGURATION.format(folder=self.folder, port=self.port, controller_port=self.controller_port))
         (self.folder / "log4j.properties").write_text(LOGGING)
@@ -122,22 +122,30 @@ class Kafka:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def admin(self):
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "socket.timeout.ms": 10000})
+        """The one client for administration; it finds the broker again after a restart."""
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0,
+                                       "socket.timeout.ms": 10000, "reconnect.backoff.max.ms": 500})
+        return self._admin
 
     def create_topics(self, names, partitions=1, **config):
         """`config` is the topics' own: max_message_bytes=4194304 stands for max.message.bytes."""
-        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-        wanted = [NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings) for name in names]
-        admin = self.admin()  # must outlive its futures
-        for future in admin.create_topics(wanted, operation_timeout=30).values():
+        self.create_all([(name, partitions, config) for name in names])
+
+    def create_all(self, wanted):
+        """Topics that differ, as (name, partitions, config), in one request."""
+        made = [NewTopic(name, num_partitions=partitions, replication_factor=1,
+                         config={key.replace("_", "."): str(value) for key, value in config.items()})
+                for name, partitions, config in wanted]
+        for future in self.admin().create_topics(made, operation_timeout=30).values():
             future.result(60)
 
     def create_topic(self, name, partitions=1, **config):
         self.create_topics([name], partitions, **config)
 
     def delete_topics(self, names):
-        admin = self.admin()
-        for future in admin.delete_topics(list(names), operation_timeout=30).values():
+        """Returns when the broker has agreed to it, not when the files are gone."""
+        for future in self.admin().delete_topics(list(names)).values():
             future.result(60)
 
     def partitions(self, topic):
@@ -146,11 +154,10 @@ class Kafka:
             raise KafkaException(found.error)
         return sorted(found.partitions)
 
-    def ends(self, topic):
-        """{partition: (first offset, offset after the last)}."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "debitd-rig", "log_level": 0})
-        try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
-                    for p in self.partitions(topic)}
-        finally:
-            consumer.close()
+    def ends(self, topic, partitions=None):
+        """{partition: (first offset, offset after the last)}; of all partitions unless some are named."""
+        if self._reader is None:
+            self._reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "debitd-rig", "log_level": 0,
+                                     "reconnect.backoff.max.ms": 500})
+        return {p: self._reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
+                for p in (self.partitions(topic) if partitions is None else partitions)}

@@ -45,9 +45,8 @@ class World:
         self.topics = {kind: f"{self.name}.{kind}" for kind in self.partitions}
         self.daemons, self._sender, self._sql, self._ids = [], None, None, itertools.count(1)
         postgres.create_database(self.name, template)
-        for kind, topic in self.topics.items():
-            most = (limits or {}).get(kind, LARGE)
-            kafka.create_topic(topic, self.partitions[kind], max_message_bytes=most)
+        kafka.create_all([(topic, self.partitions[kind], {"max_message_bytes": (limits or {}).get(kind, LARGE)})
+                          for kind, topic in self.topics.items()])
         self.config = {
             "kafka": {"bootstrap_servers": kafka.bootstrap, "group_id": self.name,
                       "properties": [["session.timeout.ms", "6000"]]},
@@ -188,7 +187,7 @@ class World:
         return late
 
     def _ends(self, kind):
-        return self.kafka.ends(self.topics[kind])
+        return self.kafka.ends(self.topics[kind], range(self.partitions[kind]))
 
     def unpublished(self):
         """How many alerts and dead letters wait for the relay."""

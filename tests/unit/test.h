@@ -39,12 +39,12 @@ static inline void test_add(const char *name, void (*run)(void))
 
 #define TEST_JOIN_(a, b) a##b
 #define TEST_JOIN(a, b)  TEST_JOIN_(a, b)
-#define TEST_AT(sentence, n)                                                                       \
-    static void TEST_JOIN(test_run_, n)(void);                                                     \
-    __attribute__((constructor)) static void TEST_JOIN(test_add_, n)(void)                         \
-    {                                                                                              \
-        test_add(sentence, TEST_JOIN(test_run_, n));                                               \
-    }                                                                                              \
+#define TEST_AT(sentence, n)                                               \
+    static void TEST_JOIN(test_run_, n)(void);                             \
+    __attribute__((constructor)) static void TEST_JOIN(test_add_, n)(void) \
+    {                                                                      \
+        test_add(sentence, TEST_JOIN(test_run_, n));                       \
+    }                                                                      \
     static void TEST_JOIN(test_run_, n)(void)
 #define TEST(sentence) TEST_AT(sentence, __LINE__)
 
@@ -57,7 +57,8 @@ static inline bool test_bool(bool good, const char *expr, const char *file, int 
     return good;
 }
 
-static inline bool test_int(intmax_t got, intmax_t want, const char *expr, const char *file, int line)
+static inline bool test_int(intmax_t got, intmax_t want, const char *expr, const char *file,
+                            int line)
 {
     if (got != want) {
         test_complaints++;
@@ -66,39 +67,41 @@ static inline bool test_int(intmax_t got, intmax_t want, const char *expr, const
     return got == want;
 }
 
-static inline bool test_str(const char *got, const char *want, const char *expr, const char *file, int line)
+static inline bool test_str(const char *got, const char *want, const char *expr, const char *file,
+                            int line)
 {
     bool good = got && want ? strcmp(got, want) == 0 : got == want;
     if (!good) {
         test_complaints++;
-        printf("# %s:%d: %s\n#      is \"%s\"\n#  wanted \"%s\"\n", file, line, expr, got ? got : "(NULL)",
-               want ? want : "(NULL)");
+        printf("# %s:%d: %s\n#      is \"%s\"\n#  wanted \"%s\"\n", file, line, expr,
+               got ? got : "(NULL)", want ? want : "(NULL)");
     }
     return good;
 }
 
-static inline bool test_mem(const void *got, size_t got_size, const void *want, size_t want_size, const char *expr,
-                            const char *file, int line)
+static inline bool test_mem(const void *got, size_t got_size, const void *want, size_t want_size,
+                            const char *expr, const char *file, int line)
 {
     bool good = got_size == want_size && (got_size == 0 || memcmp(got, want, got_size) == 0);
     if (!good) {
         test_complaints++;
-        printf("# %s:%d: %s is \"%.*s\" (%zu bytes), wanted \"%.*s\" (%zu bytes)\n", file, line, expr, (int)got_size,
-               got_size ? (const char *)got : "", got_size, (int)want_size, want_size ? (const char *)want : "", want_size);
+        printf("# %s:%d: %s is \"%.*s\" (%zu bytes), wanted \"%.*s\" (%zu bytes)\n", file, line,
+               expr, (int)got_size, got_size ? (const char *)got : "", got_size, (int)want_size,
+               want_size ? (const char *)want : "", want_size);
     }
     return good;
 }
 
 /* Each is also a value: true when it held. */
-#define CHECK(expr)           test_bool((expr), #expr, __FILE__, __LINE__)
-#define CHECK_INT(got, want)  test_int((intmax_t)(got), (intmax_t)(want), #got, __FILE__, __LINE__)
-#define CHECK_STR(got, want)  test_str((got), (want), #got, __FILE__, __LINE__)
-#define CHECK_MEM(got, got_size, want, want_size)                                                  \
+#define CHECK(expr)          test_bool((expr), #expr, __FILE__, __LINE__)
+#define CHECK_INT(got, want) test_int((intmax_t)(got), (intmax_t)(want), #got, __FILE__, __LINE__)
+#define CHECK_STR(got, want) test_str((got), (want), #got, __FILE__, __LINE__)
+#define CHECK_MEM(got, got_size, want, want_size) \
     test_mem((got), (got_size), (want), (want_size), #got, __FILE__, __LINE__)
-#define REQUIRE(expr)                                                                              \
-    do {                                                                                           \
-        if (!CHECK(expr))                                                                          \
-            return;                                                                                \
+#define REQUIRE(expr)     \
+    do {                  \
+        if (!CHECK(expr)) \
+            return;       \
     } while (0)
 
 int main(int argc, char **argv)
