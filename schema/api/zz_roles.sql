@@ -105,10 +105,8 @@ BEGIN
         IF object.proname = ANY (operations) THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_admin', object.name);
         ELSE
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_writer, debitd_reader, debitd_admin', object.name);
-            IF object.proname IN ('credit_balance', 'check_usage') THEN
-                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_account', object.name);
-            END IF;
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_writer, debitd_reader, debitd_admin, debitd_account',
+                           object.name); -- they only read, and show debitd_account its own account
         END IF;
     END LOOP;
 END

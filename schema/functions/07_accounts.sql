@@ -118,7 +118,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
      WHERE p.payer_id = p_payer_id AND p_credits > 0
 $$;
 
--- Locks the payers of an account and of the parent it names. False: what they are changed while the locks were waited for, so that others may be needed as well.
+-- Locks the payers of an account and of the parent it names. False, and nothing locked: what they are changed while the locks were waited for, so that others are needed. To keep
+-- what was locked and to add the others would break the order of locks; a subtransaction lets them go.
 CREATE OR REPLACE FUNCTION debitd.lock_account(p_account text, p_parent text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -126,8 +127,13 @@ DECLARE
 BEGIN
     SELECT jsonb_object_agg(a.name, a.payer_id) INTO before FROM debitd.account a WHERE a.name IN (p_account, p_parent);
     PERFORM debitd.lock_accounts(ARRAY[p_account, p_parent]);
-    RETURN before IS NOT DISTINCT FROM
-        (SELECT jsonb_object_agg(a.name, a.payer_id) FROM debitd.account a WHERE a.name IN (p_account, p_parent));
+    IF before IS DISTINCT FROM
+        (SELECT jsonb_object_agg(a.name, a.payer_id) FROM debitd.account a WHERE a.name IN (p_account, p_parent)) THEN
+        RAISE EXCEPTION 'the payers changed' USING ERRCODE = 'UF002'; -- caught below
+    END IF;
+    RETURN true;
+EXCEPTION WHEN SQLSTATE 'UF002' THEN
+    RETURN false;
 END
 $$;
 

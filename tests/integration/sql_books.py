@@ -132,6 +132,12 @@ class SqlBooks:
     def move_clock(self, interval):
         self.sql.execute("UPDATE debitd.books SET clock_offset = %s", [interval])
 
+    def move_to_month(self, first, ahead):
+        """The middle of the month that many months after `first`; the booking month follows."""
+        self.sql.execute("""UPDATE debitd.books SET clock_offset = debitd.start_of((%s::date + make_interval(months => %s))::date)
+                                                                   + interval '14 days' - clock_timestamp()""", [first, ahead])
+        self.sql.execute("SELECT debitd.switch_month()")
+
     # ---------------------------------------------------------------- looking
 
     def payer(self, account):
