@@ -70,13 +70,18 @@ static int open_failed(struct pg_session *s, struct error *ret_error)
     const char *host = PQhost(s->conn), *port = PQport(s->conn), *db = PQdb(s->conn);
     snprintf(where, sizeof where, "host=%s port=%s dbname=%s", host && *host ? host : "(default)",
              port && *port ? port : "(default)", db && *db ? db : "(default)");
-    const char *why = PQerrorMessage(s->conn);
-    int code = connect_exit_code(why);
-    size_t n = strlen(why);
-    while (n && (why[n - 1] == '\n' || why[n - 1] == ' '))
+    char why[600]; /* in one line: libpq breaks it, and indents its hint */
+    size_t n = 0;
+    for (const char *p = PQerrorMessage(s->conn); *p && n + 1 < sizeof why; p++)
+        if (*p != '\n' && *p != '\t')
+            why[n++] = *p;
+        else if (n && why[n - 1] != ' ')
+            why[n++] = ' ';
+    while (n && why[n - 1] == ' ')
         n--;
-    error_set(ret_error, code, "cannot connect to PostgreSQL at %s: %.*s; check postgres.conninfo with: psql \"%s\"", where,
-              (int)n, why, where);
+    why[n] = '\0';
+    error_set(ret_error, connect_exit_code(why), "cannot connect to PostgreSQL at %s: %s; check postgres.conninfo with: psql \"%s\"",
+              where, why, where);
     pg_close(s);
     return -1;
 }
