@@ -71,6 +71,7 @@ static void alert_thresholds(struct ingest *g, const struct item *it, const stru
         struct alert_row *a = add_alert(g, "usage.threshold.reached", it);
         a->payer_id = it->entry->payer_id;
         a->metric_id = it->entry->metric_id;
+        a->metric = it->entry->metric;
         a->period_start = month;
         a->has_usage = a->has_threshold = true;
         a->threshold = crossed[i] * AMOUNT_ONE;
@@ -279,6 +280,25 @@ static void mark_voided(struct ingest *g, const struct item *it)
     HASH_ADD(hh, g->voided, key, sizeof v->key, v);
 }
 
+/* What was given back as it was charged is given back component by component; at the margin of a quota it is split anew. */
+static void void_components(struct ingest *g, struct entry *e, const struct entry *o)
+{
+    struct rated_component split[COMPONENTS_MAX] = {0};
+    e->component = arena_alloc(&g->run_arena, (o->components + 1) * sizeof *e->component);
+    for (uint32_t i = 0; i < o->components; i++) {
+        split[i].cost_known = o->component[i].cost_known;
+        split[i].cost = o->component[i].cost;
+    }
+    split_charge(-e->amount, split, o->components);
+    for (uint32_t i = 0; i < o->components; i++) {
+        const struct entry_component *c = &o->component[i];
+        e->component[i] = *c;
+        e->component[i].quantity = -c->quantity;
+        e->component[i].cost = -c->cost;
+        e->component[i].charge = e->amount == -o->amount ? -c->charge : split[i].charge;
+    }
+}
+
 static struct entry *void_entry(struct ingest *g, const struct item *it, const struct entry *o, amount_t back)
 {
     struct entry *e = arena_alloc(&g->run_arena, sizeof *e);
@@ -296,18 +316,7 @@ static struct entry *void_entry(struct ingest *g, const struct item *it, const s
     e->key = it->e.key;
     e->digest = it->e.digest;
     e->new_key = true;
-    e->component = arena_alloc(&g->run_arena, (o->components + 1) * sizeof *e->component);
-    struct rated_component split[COMPONENTS_MAX] = {0};
-    for (uint32_t i = 0; i < o->components; i++) {
-        e->component[i] = o->component[i];
-        e->component[i].quantity = -o->component[i].quantity;
-        e->component[i].cost = -o->component[i].cost;
-        split[i].cost_known = o->component[i].cost_known;
-        split[i].cost = o->component[i].cost;
-    }
-    split_charge(-back, split, o->components);
-    for (uint32_t i = 0; i < o->components; i++)
-        e->component[i].charge = split[i].charge;
+    void_components(g, e, o);
     return e;
 }
 

@@ -229,6 +229,7 @@ static void take_original_row(struct ingest *g, const struct pg_result *r, int r
     c->cost_known = !pg_null(r, row, 22);
     c->cost = c->cost_known ? pg_amount(r, row, 22) : 0;
     c->price_id = pg_null(r, row, 23) ? 0 : (int32_t)pg_int(r, row, 23);
+    c->charge = pg_amount(r, row, 24);
 }
 
 static enum pg_outcome take_originals(struct ingest *g)
