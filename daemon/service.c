@@ -10,6 +10,7 @@
 #include "consumers/source.h"
 #include "ledger/keeper.h"
 #include "ledger/writer.h"
+#include "outbox/relay.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct service {
     int usage_count;
     struct writer *accounts;
     struct keeper *keeper;
+    struct relay *relay;
+    char owner[100];              /* who we are, for people */
     struct catalogue *price_file; /* what the parts were made with; NULL: none */
     pthread_mutex_t lock;
     int end_code; /* under lock; 0: none */
@@ -127,7 +130,8 @@ static void on_stop(void *ctx, int exit_code, const char *why)
 
 static void on_committed(void *ctx)
 {
-    (void)ctx;
+    struct service *s = ctx;
+    relay_wake(s->relay);
 }
 
 static void on_fenced(void *ctx, enum topic_kind kind, int32_t partition, uint64_t generation)
@@ -205,11 +209,20 @@ static int make_writers(struct service *s, struct error *ret_error)
 
 static int make(struct service *s, struct error *ret_error)
 {
-    char host[64] = "?", owner[100];
+    char host[64] = "?";
     gethostname(host, sizeof(host) - 1);
-    snprintf(owner, sizeof(owner), "%s:%d", host, (int)getpid());
-    s->claims = claims_new(s->config->postgres.conninfo, owner);
+    snprintf(s->owner, sizeof(s->owner), "%s:%d", host, (int)getpid());
+    s->claims = claims_new(s->config->postgres.conninfo, s->owner);
     if (read_price_file(s->config, &s->price_file, ret_error) < 0 || make_writers(s, ret_error) < 0)
+        return -1;
+    const struct relay_settings relay = {
+        .kafka = &s->kafka,
+        .alerts_topic = s->config->topics.alerts,
+        .dead_letter_topic = s->config->topics.dead_letter,
+        .conninfo = s->config->postgres.conninfo,
+        .owner = s->owner,
+    };
+    if (relay_new(&relay, &s->relay, ret_error) < 0)
         return -1;
     const struct source_settings settings = { &s->kafka, s->config->topics.usage,
                                               s->config->topics.accounts };
@@ -231,6 +244,8 @@ static int make(struct service *s, struct error *ret_error)
 /* Those who take start before those who give. */
 static int start(struct service *s, struct error *ret_error)
 {
+    if (relay_start(s->relay, ret_error) < 0)
+        return -1;
     for (int i = 0; i < s->usage_count; i++)
         if (writer_start(s->usage[i], ret_error) < 0)
             return -1;
@@ -326,6 +341,11 @@ void service_view(struct service *s, int64_t now_us, struct service_view *ret)
         snprintf(name, sizeof(name), "writer %d", i);
         settled += view_writer(s, &v, s->usage[i], name, now_us);
     }
+    struct relay_status relay;
+    relay_status(s->relay, &relay);
+    feel(s, &v, "relay", relay_heartbeat(s->relay), WRITER_LIMIT_US, now_us);
+    if (*relay.trouble && !*v.trouble)
+        snprintf(v.trouble, sizeof(v.trouble), "relay: %s", relay.trouble);
     feel(s, &v, "keeper", keeper_heartbeat(s->keeper), WRITER_LIMIT_US, now_us);
     v.ready = source.joined;
     int64_t span_us = now_us - s->viewed_us;
@@ -362,6 +382,7 @@ int service_stop(struct service *s, int64_t deadline_us)
     for (int i = 0; i < s->usage_count; i++)
         late |= writer_stop(s->usage[i], left(deadline_us));
     late |= keeper_stop(s->keeper, left(deadline_us));
+    late |= relay_stop(s->relay, left(deadline_us));
     /* Leaving the group is worth it also when a writer is late: others take over at once, and what the late one commits is refused or is what they start from. */
     return late | source_close(s->source, left(deadline_us));
 }
@@ -375,6 +396,7 @@ void service_free(struct service *s)
     free(s->usage);
     writer_free(s->accounts);
     keeper_free(s->keeper);
+    relay_free(s->relay);
     catalogue_unref(s->price_file);
     source_free(s->source);
     claims_free(s->claims);
