@@ -260,7 +260,7 @@ static int read_config(const char *path, config_t *config, struct error *ret_err
         return 0;
     const char *file = config_error_file(config);
     if (config_error_type(config) == CONFIG_ERR_FILE_IO)
-        return error_set(ret_error, EX_NOINPUT, "reading the catalogue '%s' failed: %s", path,
+        return error_set(ret_error, EX_DATAERR, "reading the catalogue '%s' failed: %s", path,
                          errno ? strerror(errno) : "it is no readable file");
     return error_set(ret_error, EX_DATAERR, "%s:%d: %s", file ? file : path,
                      config_error_line(config), config_error_text(config));

@@ -287,7 +287,7 @@ static int rate_input(struct rater *t, FILE *in, FILE *out, struct error *ret_er
     }
     free(line);
     if (ferror(in))
-        error_set(ret_error, EX_NOINPUT, "reading the events from standard input: %s",
+        error_set(ret_error, EX_DATAERR, "reading the events from standard input: %s",
                   strerror(errno));
     else if (fflush(out) != 0 || ferror(out))
         error_set(ret_error, EX_IOERR, "writing to standard output: %s", strerror(errno));

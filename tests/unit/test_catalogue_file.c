@@ -35,7 +35,7 @@ TEST("a file that is not there is named")
 {
     struct catalogue *c = NULL;
     CHECK(catalogue_read_file("/nowhere/catalog.conf", &c, &error) < 0);
-    CHECK_INT(error.exit_code, EX_NOINPUT);
+    CHECK_INT(error.exit_code, EX_DATAERR);
     CHECK(strstr(error.text, "/nowhere/catalog.conf") && strstr(error.text, "No such file"));
 }
 
