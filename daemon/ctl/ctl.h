@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#define CTL_ARGUMENTS_MAX 8
+#define CTL_ARGUMENTS_MAX 18
 #define CTL_OPTIONS_MAX   16
 #define EXIT_NO           1 /* the answer is no */
 

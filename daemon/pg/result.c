@@ -19,6 +19,10 @@ const char *pg_column_name(const struct pg_result *r, int column)
 {
     return PQfname(pg_raw(r), column);
 }
+unsigned pg_column_type(const struct pg_result *r, int column)
+{
+    return PQftype(pg_raw(r), column);
+}
 bool pg_null(const struct pg_result *r, int row, int column)
 {
     return PQgetisnull(pg_raw(r), row, column);

@@ -54,6 +54,7 @@ int pg_exit_code(enum pg_outcome o);
 int pg_rows(const struct pg_result *r);
 int pg_columns(const struct pg_result *r);
 const char *pg_column_name(const struct pg_result *r, int column);
+unsigned pg_column_type(const struct pg_result *r, int column); /* the OID; enum pg_type has some */
 bool pg_null(const struct pg_result *r, int row, int column);
 const char *pg_text(const struct pg_result *r, int row, int column); /* of a text result; "" where null; lives as long as r */
 int64_t pg_text_int(const struct pg_result *r, int row, int column); /* of a text result holding an integer */

@@ -86,6 +86,8 @@ GRANT EXECUTE ON FUNCTION debitd.now(), debitd.month_of(timestamptz), debitd.sta
     debitd.percent(numeric, numeric), debitd.reached(numeric, numeric, numeric), debitd.read_decimal(jsonb),
     debitd.plan_named(integer), debitd.own_account(), debitd.named_accounts(), debitd.only_account()
     TO debitd_reader, debitd_account, debitd_admin;
+-- Operations by debitctl.
+GRANT EXECUTE ON FUNCTION debitd.ctl_command(text, text, text, jsonb) TO debitd_admin;
 
 DO $$
 DECLARE
