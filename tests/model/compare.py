@@ -192,8 +192,9 @@ def _usage(out, books, db, strict):
         for (metric, period), month in payer.months.items():
             row = rows.pop((payer.id, metric, "month", period), None)
             what = f"{payer.id} {metric} {period}"
-            if row is None:
-                out.add("usage", f"{what}: no row")
+            if row is None: # a month that was only looked into has none
+                if month.used or month.cost or month.charge:
+                    out.add("usage", f"{what}: no row")
             else:
                 _usage_row(out, what, plan.quotas.get(metric), month, row)
         for (metric, day), used in payer.days.items():
