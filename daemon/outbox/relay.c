@@ -131,8 +131,8 @@ static enum relay_step give_back(struct relay *r)
 
 /* ---- one round, one term */
 
-/* *ret_busy: there was something, so there may be more. */
-static enum relay_step round_once(struct relay *r, bool *ret_busy)
+/* *ret_busy: there was something, so there may be more. *ret_anew: the producer has aborted, and librdkafka 2.0.2 stumbles over the sequence numbers it left out: make a new one. */
+static enum relay_step round_once(struct relay *r, bool *ret_busy, bool *ret_anew)
 {
     enum relay_step step = rows_fetch(r);
     size_t refused = 0;
@@ -148,8 +148,10 @@ static enum relay_step round_once(struct relay *r, bool *ret_busy)
         step = topics_publish(r, &refused);
     if (step != STEP_DONE)
         return step;
-    if (refused > 0)
+    if (refused > 0) {
+        *ret_anew = true;
         return give_back(r);
+    }
     step = rows_mark_parcels(r);
     if (step != STEP_DONE)
         return step;
@@ -162,20 +164,25 @@ static enum relay_step round_once(struct relay *r, bool *ret_busy)
     return STEP_DONE;
 }
 
+/* Until something fails, or a new producer is needed. */
 static enum relay_step serve(struct relay *r)
 {
     enum relay_step step = STEP_DONE;
 
     while (step == STEP_DONE && !relay_stopping(r)) {
-        bool busy = false, appeared = false;
+        bool busy = false, anew = false;
 
         rd_kafka_poll(r->producer, 0);
-        step = round_once(r, &busy);
+        step = round_once(r, &busy, &anew);
         rows_clear(r);
+        if (step == STEP_DONE && anew)
+            return STEP_DONE;
+        if (step == STEP_DONE && complaint_over(&r->failure))
+            log_notice("relay: works again");
         if (step != STEP_DONE || busy)
             continue;
-        step = topics_look(r, &appeared);
-        if (step == STEP_DONE && appeared)
+        step = topics_look(r, &anew);
+        if (step == STEP_DONE && anew)
             return STEP_DONE; /* what it holds of ours has to be read back first: start over */
         relay_publish_status(r);
         if (step == STEP_DONE)
@@ -210,8 +217,6 @@ static enum relay_step term(struct relay *r)
         step = topics_read_back(r);
     if (step != STEP_DONE)
         return step;
-    if (complaint_over(&r->failure))
-        log_notice("relay: works again");
     log_info("relay: active, epoch %s", r->epoch_text);
     *r->seen.trouble = '\0';
     enter(r, RELAY_ACTIVE);

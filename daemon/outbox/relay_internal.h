@@ -23,6 +23,7 @@
 #define RELAY_SLICE_MS 2000                      /* longest single wait for Kafka, where the wait can be cut */
 #define RELAY_SIGN_US INT64_C(2000000)           /* between signs of life in PostgreSQL while waiting for Kafka */
 #define RELAY_INIT_US INT64_C(60000000)          /* for a predecessor's transaction to be ended */
+#define RELAY_REPORTS_US INT64_C(10000000)       /* for the delivery of one transaction's messages */
 #define RELAY_SILENCE_US INT64_C(30000000)       /* reading back without a message or an end */
 
 /* How a step ended. Anything but DONE makes the relay start over, after the words have been logged. */
@@ -67,7 +68,7 @@ struct relay {
     struct pg_result *rows[OUTBOXES];
     struct parcel *parcel; /* RELAY_ROWS_MAX of each */
     size_t parcels;
-    size_t delivered;        /* reports of this transaction that were good */
+    size_t delivered, refused; /* reports of this transaction that were good; for size */
     char refusal[200];       /* the last bad report */
     int alone;               /* so many letters are still to be sent one in a transaction, to find the one that is refused */
     char bare[24];           /* the id of a letter that is refused even without value: sent without headers too */

@@ -21,6 +21,12 @@ static enum relay_step failed_with(struct relay *r, const char *doing, rd_kafka_
     return step;
 }
 
+static void refuse_parcel(struct relay *r, struct parcel *p)
+{
+    r->refused += !p->refused;
+    p->refused = true;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     struct relay *r = ((struct kafka_client *)opaque)->owner;
@@ -28,7 +34,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
     (void)rk;
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        p->refused |= kafka_classify((int)m->err) == KAFKA_TOO_LARGE;
+        if (kafka_classify((int)m->err) == KAFKA_TOO_LARGE)
+            refuse_parcel(r, p);
         snprintf(r->refusal, sizeof(r->refusal), "%s", rd_kafka_err2str(m->err));
         return;
     }
@@ -226,54 +233,56 @@ static enum relay_step produce(struct relay *r, struct parcel *p)
             continue;
         }
         rd_kafka_headers_destroy(headers);
+        if (r->refused > 0) /* reported just now: the transaction takes no more */
+            return STEP_DONE;
         if (kafka_classify((int)err) == KAFKA_TOO_LARGE) {
-            p->refused = true;
+            refuse_parcel(r, p);
             return STEP_DONE;
         }
         return relay_failed(r, "producing to %s: %s", r->topic[p->outbox].name, rd_kafka_err2str(err));
     }
 }
 
-static size_t refused(const struct relay *r)
+/* Waits for the reports before the commit: commit_transaction would wait for messages that cannot be sent any more behind one that was refused. */
+static enum relay_step await_reports(struct relay *r)
 {
-    size_t n = 0;
+    int64_t until = monotonic_us() + RELAY_REPORTS_US;
 
-    for (size_t i = 0; i < r->parcels; i++)
-        n += r->parcel[i].refused;
-    return n;
+    while (r->delivered < r->parcels && *r->refusal == '\0') {
+        if (monotonic_us() >= until)
+            return relay_failed(r, "producing: only %zu of %zu messages were delivered within 10 s", r->delivered, r->parcels);
+        atomic_fetch_add(&r->beat, 1);
+        rd_kafka_poll(r->producer, 100);
+    }
+    return STEP_DONE;
 }
 
 enum relay_step topics_publish(struct relay *r, size_t *ret_refused)
 {
+    enum relay_step step = STEP_DONE;
     rd_kafka_error_t *error;
 
     *ret_refused = 0;
     *r->refusal = '\0';
-    r->delivered = 0;
+    r->delivered = r->refused = 0;
     atomic_fetch_add(&r->beat, 1);
     error = rd_kafka_begin_transaction(r->producer);
     if (error != NULL)
         return failed_with(r, "beginning a Kafka transaction", error);
-    for (size_t i = 0; i < r->parcels; i++) {
-        enum relay_step step = produce(r, &r->parcel[i]);
-
-        if (step != STEP_DONE)
-            return step;
-    }
-    *ret_refused = refused(r);
-    if (*ret_refused > 0)
-        return STEP_DONE;
+    for (size_t i = 0; i < r->parcels && step == STEP_DONE && r->refused == 0; i++)
+        step = produce(r, &r->parcel[i]);
+    if (step == STEP_DONE && r->refused == 0)
+        step = await_reports(r);
+    *ret_refused = r->refused;
+    if (step != STEP_DONE || *ret_refused > 0)
+        return step;
     atomic_fetch_add(&r->beat, 1);
     error = rd_kafka_commit_transaction(r->producer, NEVER_MS);
     if (error == NULL) {
         ASSERT(r->delivered == r->parcels);
         return STEP_DONE;
     }
-    *ret_refused = refused(r);
-    if (*ret_refused == 0) /* also when it went unanswered: then reading back decides */
-        return failed_with(r, "committing a Kafka transaction", error);
-    rd_kafka_error_destroy(error);
-    return STEP_DONE;
+    return failed_with(r, "committing a Kafka transaction", error); /* also when it went unanswered: then reading back decides */
 }
 
 enum relay_step topics_abort(struct relay *r)
