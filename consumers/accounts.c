@@ -98,9 +98,10 @@ static enum reason amount_read(struct reading *r, const struct member *m, uint32
     amount_t amount;
     size_t n;
 
-    if (type != JSON_NUMBER && type != JSON_STRING)
+    if (type != JSON_IS_NUMBER && type != JSON_IS_STRING)
         return bad(r->refusal, m->name, "is no decimal");
-    given = type == JSON_NUMBER ? json_text(r->doc, value) : json_string(r->doc, value, r->arena);
+    given =
+        type == JSON_IS_NUMBER ? json_text(r->doc, value) : json_content(r->doc, value, r->arena);
     switch (decimal_parse(given, AMOUNT_PLACES, AMOUNT_LIMIT - 1, &amount)) {
     case DECIMAL_OK:
         break;
@@ -129,7 +130,7 @@ static enum reason names_read(struct reading *r, const struct member *m, uint32_
     const struct json_value *v = &r->doc->value[value];
     struct slice ignored;
 
-    if (v->type != JSON_ARRAY)
+    if (v->type != JSON_IS_ARRAY)
         return bad(r->refusal, m->name, "is no list");
     for (uint32_t i = 0, at = value + 1; i < v->count; i++, at = r->doc->value[at].next)
         if (envelope_name_value(r->doc, at, m->name, r->arena, &ignored, r->refusal))
@@ -168,14 +169,14 @@ static enum reason member_read(struct reading *r, const struct member *m, uint32
         reason = names_read(r, m, value);
         break;
     case FLAG:
-        if (type != JSON_TRUE && type != JSON_FALSE)
+        if (type != JSON_IS_TRUE && type != JSON_IS_FALSE)
             return bad(r->refusal, m->name, "is neither true nor false");
         break;
     case AMOUNT:
     case SIGNED:
         return amount_read(r, m, value);
     case PERIOD:
-        if (type != JSON_STRING || !is_period(json_string(r->doc, value, r->arena)))
+        if (type != JSON_IS_STRING || !is_period(json_content(r->doc, value, r->arena)))
             return bad(r->refusal, m->name, "is no month as in \"2026-11\"");
         break;
     case LATER:
@@ -210,7 +211,7 @@ static enum reason data_read(struct reading *r, const struct operation *o, uint3
     uint32_t at[MEMBERS_MAX] = { 0 };
     enum reason reason;
 
-    if (r->doc->value[data].type != JSON_OBJECT)
+    if (r->doc->value[data].type != JSON_IS_OBJECT)
         return refuse(r->refusal, REASON_BAD_DATA, "data is no object");
     if (r->doc->value[data].has_nul)
         return refuse(r->refusal, REASON_BAD_DATA, "data has \\u0000 in a string");

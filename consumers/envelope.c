@@ -82,10 +82,10 @@ static void structured_gather(const struct json *doc, struct arena *arena, struc
         a[i].present = at[i] != 0;
         if (!at[i])
             continue;
-        if (doc->value[at[i]].type != JSON_STRING)
+        if (doc->value[at[i]].type != JSON_IS_STRING)
             a[i].wrong_type = "is no string";
         else
-            a[i].text = json_string(doc, at[i], arena);
+            a[i].text = json_content(doc, at[i], arena);
     }
     if (at[DATA]) {
         e->data = json_text(doc, at[DATA]);
@@ -164,7 +164,7 @@ static enum reason value_scan(const struct message *m, bool binary, struct json 
         return REASON_NONE;
     if (json_scan(doc, m->value.p, m->value.n) != 0)
         return refuse(ret_refusal, REASON_MALFORMED_JSON, "at byte %zu: %s", doc->at, doc->reason);
-    if (!binary && doc->value[0].type != JSON_OBJECT)
+    if (!binary && doc->value[0].type != JSON_IS_OBJECT)
         return refuse(ret_refusal, REASON_NOT_A_CLOUDEVENT,
                       "the value is no JSON object, and there is no header ce_specversion");
     return REASON_NONE;
@@ -216,9 +216,9 @@ enum reason envelope_name_value(const struct json *doc, uint32_t value, const ch
     const char *fault;
     struct slice text;
 
-    if (doc->value[value].type != JSON_STRING)
+    if (doc->value[value].type != JSON_IS_STRING)
         return refuse(ret_refusal, REASON_BAD_DATA, "data.%s is no string", member);
-    text = json_string(doc, value, arena);
+    text = json_content(doc, value, arena);
     fault = envelope_text_fault(text);
     if (fault)
         return refuse(ret_refusal, REASON_BAD_DATA, "data.%s %s", member, fault);

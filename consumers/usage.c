@@ -67,7 +67,7 @@ static enum reason components_read(const struct reading *r, struct usage_event *
         e->component[0].name = SLICE("");
         return REASON_NONE;
     }
-    if (v->type != JSON_OBJECT)
+    if (v->type != JSON_IS_OBJECT)
         return refuse(r->refusal, REASON_BAD_DATA, "data.quantities is no object");
     if (v->count < 1 || v->count > COMPONENTS_MAX)
         return refuse(r->refusal, REASON_BAD_DATA, "data.quantities has %u components, not 1-%d",
@@ -75,7 +75,7 @@ static enum reason components_read(const struct reading *r, struct usage_event *
     e->components = v->count;
     e->component = arena_zalloc(r->arena, v->count * sizeof(*e->component));
     for (uint32_t i = 0; i < v->count; i++, at = r->doc->value[at + 1].next) {
-        struct slice name = json_string(r->doc, at, r->arena);
+        struct slice name = json_content(r->doc, at, r->arena);
         const char *fault = envelope_text_fault(name);
         if (fault)
             return refuse(r->refusal, REASON_BAD_DATA,
@@ -89,7 +89,7 @@ static enum reason metadata_read(const struct reading *r, struct usage_event *e)
 {
     if (!r->at[METADATA])
         return REASON_NONE;
-    if (r->doc->value[r->at[METADATA]].type != JSON_OBJECT)
+    if (r->doc->value[r->at[METADATA]].type != JSON_IS_OBJECT)
         return refuse(r->refusal, REASON_BAD_DATA, "data.metadata is no object");
     e->metadata = json_text(r->doc, r->at[METADATA]);
     if (e->metadata.n > METADATA_BYTES_MAX)
@@ -105,9 +105,10 @@ static const char *decimal_fault(const struct reading *r, uint32_t value, int pl
     enum json_type type = (enum json_type)r->doc->value[value].type;
     struct slice text;
 
-    if (type != JSON_NUMBER && type != JSON_STRING)
+    if (type != JSON_IS_NUMBER && type != JSON_IS_STRING)
         return "is no number";
-    text = type == JSON_NUMBER ? json_text(r->doc, value) : json_string(r->doc, value, r->arena);
+    text =
+        type == JSON_IS_NUMBER ? json_text(r->doc, value) : json_content(r->doc, value, r->arena);
     switch (decimal_parse(text, places, max, ret)) {
     case DECIMAL_OK:
         return *ret < 0 ? "is below 0" : NULL;
@@ -192,7 +193,7 @@ enum reason usage_decode(const struct message *m, int64_t window_us, struct json
         return bad;
     if (!envelope.data.p)
         return refuse(ret_refusal, REASON_BAD_DATA, "data is missing");
-    if (doc->value[envelope.data_value].type != JSON_OBJECT)
+    if (doc->value[envelope.data_value].type != JSON_IS_OBJECT)
         return refuse(ret_refusal, REASON_BAD_DATA, "data is no object");
     if (doc->value[envelope.data_value].has_nul)
         return refuse(ret_refusal, REASON_BAD_DATA, "data has \\u0000 in a string");

@@ -202,7 +202,7 @@ uint32_t json_member(const struct json *doc, uint32_t object, const char *name)
     const struct json_value *v = &doc->value[object];
     struct slice wanted = slice_of(name);
 
-    ASSERT(v->type == JSON_OBJECT);
+    ASSERT(v->type == JSON_IS_OBJECT);
     for (uint32_t i = 0, at = object + 1; i < v->count; i++, at = doc->value[at + 1].next)
         if (string_equal(json_raw(doc, at), doc->value[at].escaped, wanted, false))
             return at + 1;
@@ -214,10 +214,10 @@ void json_members(const struct json *doc, uint32_t object, const struct slice *n
 {
     const struct json_value *v = &doc->value[object];
 
-    ASSERT(v->type == JSON_OBJECT);
+    ASSERT(v->type == JSON_IS_OBJECT);
     memset(ret, 0, count * sizeof(*ret));
     for (uint32_t i = 0, at = object + 1; i < v->count; i++, at = doc->value[at + 1].next) {
-        struct slice name = json_string(doc, at, arena);
+        struct slice name = json_content(doc, at, arena);
         for (size_t j = 0; j < count; j++)
             if (name.n == names[j].n && memcmp(name.p, names[j].p, name.n) == 0) {
                 ret[j] = at + 1;
@@ -233,12 +233,12 @@ struct slice json_text(const struct json *doc, uint32_t value)
     return (struct slice){ doc->text + v->start, v->end - v->start };
 }
 
-struct slice json_string(const struct json *doc, uint32_t value, struct arena *arena)
+struct slice json_content(const struct json *doc, uint32_t value, struct arena *arena)
 {
     struct slice raw = json_raw(doc, value);
     char *text;
 
-    ASSERT(doc->value[value].type == JSON_STRING);
+    ASSERT(doc->value[value].type == JSON_IS_STRING);
     if (!doc->value[value].escaped)
         return raw;
     text = arena_alloc(arena, raw.n);

@@ -113,7 +113,7 @@ static bool string_rest(struct scan *s, const char *p)
     if (p == s->end)
         return fail(s, start, "a string does not end");
     s->p = p + 1;
-    v = value_add(s->doc, JSON_STRING, start, s->p);
+    v = value_add(s->doc, JSON_IS_STRING, start, s->p);
     v->escaped = escaped;
     v->has_nul = has_nul;
     if (has_nul && s->depth)
@@ -127,7 +127,7 @@ static inline bool string_read(struct scan *s)
 
     if (p == s->end || *p != '"')
         return string_rest(s, p);
-    value_add(s->doc, JSON_STRING, s->p, p + 1);
+    value_add(s->doc, JSON_IS_STRING, s->p, p + 1);
     s->p = p + 1;
     return true;
 }
@@ -162,7 +162,7 @@ static bool number_read(struct scan *s)
         if (p == first)
             return fail(s, p, "no digit in the exponent of a number");
     }
-    value_add(s->doc, JSON_NUMBER, s->p, p);
+    value_add(s->doc, JSON_IS_NUMBER, s->p, p);
     s->p = p;
     return true;
 }
@@ -310,7 +310,7 @@ static enum step container_open(struct scan *s, bool object)
         return STEP_FAILED;
     }
     s->frame[s->depth++] = (struct frame){ .index = s->doc->values, .object = object };
-    value_add(s->doc, object ? JSON_OBJECT : JSON_ARRAY, s->p, s->p);
+    value_add(s->doc, object ? JSON_IS_OBJECT : JSON_IS_ARRAY, s->p, s->p);
     s->p = blank(s->p + 1, s->end);
     if (s->p < s->end && *s->p == (object ? '}' : ']'))
         return container_close(s) ? STEP_ENDED : STEP_FAILED;
@@ -338,13 +338,13 @@ static enum step value_read(struct scan *s)
         good = string_read(s);
         break;
     case 't':
-        good = word_read(s, "true", 4, JSON_TRUE);
+        good = word_read(s, "true", 4, JSON_IS_TRUE);
         break;
     case 'f':
-        good = word_read(s, "false", 5, JSON_FALSE);
+        good = word_read(s, "false", 5, JSON_IS_FALSE);
         break;
     case 'n':
-        good = word_read(s, "null", 4, JSON_NULL);
+        good = word_read(s, "null", 4, JSON_IS_NULL);
         break;
     default:
         good = *s->p == '-' || (*s->p >= '0' && *s->p <= '9') ? number_read(s)

@@ -15,7 +15,8 @@
 
 #define JSON_DEPTH_MAX 64
 
-enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+/* Neither these names nor any function here is one of jansson, which other files use beside this: a function of the same name would silently take its place. */
+enum json_type { JSON_IS_NULL, JSON_IS_FALSE, JSON_IS_TRUE, JSON_IS_NUMBER, JSON_IS_STRING, JSON_IS_ARRAY, JSON_IS_OBJECT };
 
 struct json_value {
     uint8_t type;       /* enum json_type */
@@ -51,7 +52,7 @@ void json_members(const struct json *doc, uint32_t object, const struct slice *n
 /* The text as it stands (strings with their quotes). */
 struct slice json_text(const struct json *doc, uint32_t value);
 /* The content of a string, unescaped; in the arena only where it had escapes, else pointing into the text. */
-struct slice json_string(const struct json *doc, uint32_t value, struct arena *arena);
+struct slice json_content(const struct json *doc, uint32_t value, struct arena *arena);
 
 /* UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
 bool utf8_valid(struct slice s);

@@ -221,10 +221,10 @@ static void take_back(struct rater *t, const struct usage_event *e)
 static struct slice attribute(struct rater *t, enum reason reason, const char *name)
 {
     if (reason == REASON_TOO_LARGE || reason == REASON_MALFORMED_JSON ||
-        t->doc.value[0].type != JSON_OBJECT)
+        t->doc.value[0].type != JSON_IS_OBJECT)
         return SLICE_ABSENT;
     uint32_t at = json_member(&t->doc, 0, name);
-    return at && t->doc.value[at].type == JSON_STRING ? json_string(&t->doc, at, &t->passing)
+    return at && t->doc.value[at].type == JSON_IS_STRING ? json_content(&t->doc, at, &t->passing)
                                                       : SLICE_ABSENT;
 }
 

@@ -269,7 +269,7 @@ static void string_is(const struct json *doc, struct arena *arena, const char *m
 {
     uint32_t v = json_member(doc, 0, member);
     if (CHECK(v != 0)) {
-        struct slice s = json_string(doc, v, arena);
+        struct slice s = json_content(doc, v, arena);
         CHECK(s.p != NULL);
         CHECK_MEM(s.p, s.n, want, n);
     }
@@ -287,7 +287,7 @@ TEST("members, texts and strings are read as they stand, escapes resolved")
     CHECK_INT(doc.value[0].count, 7);
     string_is(&doc, &arena, "plain", "abc", 3);
     CHECK(arena.used == 0);
-    CHECK(json_string(&doc, json_member(&doc, 0, "plain"), &arena).p == text + 10);
+    CHECK(json_content(&doc, json_member(&doc, 0, "plain"), &arena).p == text + 10);
     string_is(&doc, &arena, "esc", "a\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z", 20);
     string_is(&doc, &arena, "empty", "", 0);
     string_is(&doc, &arena, "nul", "a\0b", 3);
@@ -296,11 +296,11 @@ TEST("members, texts and strings are read as they stand, escapes resolved")
     uint32_t list = json_member(&doc, 0, "list");
     CHECK_MEM(json_text(&doc, list).p, json_text(&doc, list).n, "[ 1,{\"x\":2} ]", 13);
     CHECK_INT(doc.value[list].count, 2);
-    CHECK_INT(doc.value[list + 1].type, JSON_NUMBER);
-    CHECK_INT(doc.value[doc.value[list + 1].next].type, JSON_OBJECT);
+    CHECK_INT(doc.value[list + 1].type, JSON_IS_NUMBER);
+    CHECK_INT(doc.value[doc.value[list + 1].next].type, JSON_IS_OBJECT);
     CHECK_INT(json_member(&doc, 0, "absent"), 0);
     CHECK_INT(json_member(&doc, 0, "lis"), 0);
-    CHECK_INT(doc.value[json_member(&doc, 0, "no")].type, JSON_NULL);
+    CHECK_INT(doc.value[json_member(&doc, 0, "no")].type, JSON_IS_NULL);
     static const struct slice names[] = { SLICE("num"), SLICE("absent"), SLICE("list") };
     uint32_t at[3];
     json_members(&doc, 0, names, 3, &arena, at);
