@@ -73,6 +73,9 @@ TEST("what the file has left out after its end still must not be overlapped")
     CHECK_INT(compare(LIST(AT("1", FROM_MAY "effective_until = \"2026-06-01\";")),
                       LIST(AT("2", "")), text, sizeof(text)),
               -1);
+    CHECK_INT(compare(LIST(AT("1", FROM_MAY "effective_until = \"2026-06-01\";")),
+                      LIST(AT("2", UNTIL_MAY)), text, sizeof(text)),
+              1);
 }
 
 #define PLANS(more) \
