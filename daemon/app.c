@@ -288,10 +288,13 @@ static int run(struct app *a, const char *path)
         tick_us = now_us + TICK_US;
         service_view(a->service, now_us, &view);
         feed(a, &view, now_us);
-        tell(a, view.trouble, view.text);
         if (!ready)
             notify_extend(EXTEND_US);
-        if (!ready && view.ready) {
+        bool first = !ready && view.ready;
+        if (first)
+            a->told_us = 0;
+        tell(a, view.trouble, view.text);
+        if (first) {
             ready = true;
             notify_ready(a->status);
             log_notice("ready: %s", a->status);

@@ -163,7 +163,7 @@ class Alerts(threading.Thread):
             elif "balance" in data:
                 words = f"balance {data['balance']} {data['unit']}"
             else:
-                words = " ".join(str(v) for v in (data.get("service"), data.get("model"), data.get("metric")) if v)
+                words = " ".join(str(data[k]) for k in ("service", "model", "metric", "component") if data.get(k))
             say(f"  alert  {event['subject']:<9} {event['type']:<24} {words}")
             self.seen += 1
 
