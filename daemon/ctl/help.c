@@ -73,11 +73,10 @@ void ctl_help(FILE *out, const char *word, const char *verb)
 
 static void complete_case(FILE *out, const struct ctl_command *c)
 {
-    fprintf(out, "    '%s%s%s')\n        options=\"$options", c->word, c->verb ? " " : "",
-            c->verb ? c->verb : "");
+    fprintf(out, "    '%s%s%s')", c->word, c->verb ? " " : "", c->verb ? c->verb : "");
     for (int i = 0; i < CTL_OPTIONS_MAX && c->options[i].name; i++)
-        fprintf(out, " --%s", c->options[i].name);
-    fprintf(out, "\"");
+        fprintf(out, "%s --%s", i ? "" : "\n        options+='", c->options[i].name);
+    fprintf(out, "%s", c->options[0].name ? "'" : "");
     if (strstr(c->arguments, "FILE"))
         fprintf(out, "\n        files=yes");
     fprintf(out, "\n        ;;\n");

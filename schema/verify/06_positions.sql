@@ -1,0 +1,36 @@
+-- Positions: rejected and parked messages are as many as their rows and lie before the offset that is next; the five counts together are not more than the offsets; what counts as booked is not
+-- less than the entries of messages, nor more than the identities of what was booked (while none of these is purged).
+WITH place AS (
+    SELECT p.topic, p.partition, count(*) AS parked, max(p."offset") AS last FROM debitd.parked p GROUP BY 1, 2
+), refused AS ( -- what was parked first and rejected on release counts as parked
+    SELECT r.topic, r.partition, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM debitd.parked p
+               WHERE p.topic = r.topic AND p.partition = r.partition AND p."offset" = r."offset")) AS rejected, max(r."offset") AS last
+      FROM debitd.rejected r GROUP BY 1, 2
+), booked AS (
+    SELECT (SELECT coalesce(sum(p.booked), 0) FROM debitd.position p) AS counted,
+           (SELECT count(*) FROM debitd.ledger l WHERE l.type IN ('usage', 'void')
+               AND NOT EXISTS (SELECT FROM debitd.parked p WHERE p.entry_id = l.entry_id)) AS entries,
+           (SELECT count(*) FROM debitd.event_key k
+             WHERE NOT EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = k.key AND k.entry_id IS NULL AND p.outcome IS DISTINCT FROM 'rejected')) AS identities,
+           NOT EXISTS (SELECT FROM debitd.ledger l WHERE l.booked_at < (SELECT min(k.month)::timestamp AT TIME ZONE 'UTC' FROM debitd.event_key k)
+                          AND l.event_id IS NOT NULL) AS whole
+), found AS (
+    SELECT coalesce(p.topic, k.topic, r.topic) AS topic, coalesce(p.partition, k.partition, r.partition) AS partition, c.what, c.recorded, c.computed
+      FROM debitd.position p
+      FULL JOIN place k ON k.topic = p.topic AND k.partition = p.partition
+      FULL JOIN refused r ON r.topic = coalesce(p.topic, k.topic) AND r.partition = coalesce(p.partition, k.partition)
+     CROSS JOIN LATERAL (VALUES
+           ('parked', coalesce(p.parked, 0), coalesce(k.parked, 0), coalesce(p.parked, 0) <> coalesce(k.parked, 0)),
+           ('rejected', coalesce(p.rejected, 0), coalesce(r.rejected, 0), coalesce(p.rejected, 0) <> coalesce(r.rejected, 0)),
+           ('next_offset, and a message beyond it', coalesce(p.next_offset, 0), greatest(k.last, r.last),
+            greatest(k.last, r.last) >= coalesce(p.next_offset, 0)),
+           ('next_offset, and messages counted', coalesce(p.next_offset, 0), p.booked + p.duplicates + p.rejected + p.parked + p.skipped,
+            p.booked + p.duplicates + p.rejected + p.parked + p.skipped > coalesce(p.next_offset, 0))
+           ) AS c (what, recorded, computed, differs)
+     WHERE c.differs
+    UNION ALL
+    SELECT NULL, NULL, 'booked in all, and entries of messages', b.counted, b.entries FROM booked b WHERE b.counted < b.entries
+    UNION ALL
+    SELECT NULL, NULL, 'booked in all, and identities', b.counted, b.identities FROM booked b WHERE b.whole AND b.counted > b.identities
+)
+SELECT f.topic, f.partition::text, f.what, f.recorded::text, f.computed::text FROM found f ORDER BY 1, 2, 3
