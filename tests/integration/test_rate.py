@@ -2,7 +2,12 @@
 
 import json
 import subprocess
+from decimal import Decimal
+from random import Random
 
+from tests.model import rating
+from tests.model.catalogue import at, shipped
+from tests.model.wire import Usage
 from tests.rig.daemon import TOP, build_folder
 
 SHIPPED = TOP / "etc" / "catalog.conf"
@@ -117,3 +122,55 @@ def test_wrong_use_and_bad_catalogues_are_told_apart(tmp_path):
     (tmp_path / "bad.conf").write_text('plans = ( { name = "p"; } );\n')
     assert "bad.conf:1:" in run("--catalog", tmp_path / "bad.conf", "--plan", "p", expect=65)
     assert "nowhere" in run("--catalog", tmp_path / "nowhere", "--plan", "p", expect=65)
+
+
+# ---- against the independent model of the rules
+
+def guess(random, number):
+    service, model = random.choice([("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-3.5-haiku"),
+                                    ("claude", None), ("claude", "opus"), ("signaturit", None), ("s3", None), ("twilio", "x"),
+                                    (None, "claude-opus"), (None, None), ("google", "gemini-2.0-flash"), ("x", "gemini-flash")])
+    metric = random.choice(["ai_tokens"] * 4 + ["signatures", "storage_gb", "sms", "requests", "ai_valuations", "telepathy"])
+    decimal = lambda: str(Decimal(random.randrange(0, 10 ** random.randrange(1, 12))).scaleb(-random.randrange(0, 7)))
+    data = {"quantity": decimal()}
+    if random.random() < 0.6:
+        names = random.sample(["input", "output", "cached_input", "*", "audio"], random.randrange(1, 4))
+        data = {"quantities": {name: decimal() for name in names}}
+    if random.random() < 0.1:
+        data["cost"] = str(Decimal(random.randrange(10 ** 12)).scaleb(-12))
+    data.update({name: value for name, value in (("service", service), ("model", model)) if value})
+    return usage(number, metric, subject=random.choice("abc"), time=f"2026-{random.randrange(1, 4):02}-15T00:00:00Z", **data)
+
+
+def expected(catalogue, plan, event, used):
+    """(cost, charge) or a reason, by tests/model."""
+    data = event["data"]
+    components = {name: Decimal(q) for name, q in data.get("quantities", {"": data.get("quantity")}).items()}
+    spent = Decimal(data["cost"]) if "cost" in data else None
+    asked = Usage(data["metric"], components, data.get("service"), data.get("model"), cost=spent)
+    if asked.metric not in catalogue.metrics:
+        return "unknown_metric"
+    time_us = at(event["time"])
+    cost = rating.cost_of(catalogue, plan, asked, time_us)
+    quota = plan.quotas.get(asked.metric)
+    if quota:
+        key = event["subject"], asked.metric, event["time"]
+        before = used.get(key, Decimal(0))
+        used[key] = before + asked.quantity
+        charge = rating.overage(quota, used[key]) - rating.overage(quota, before)
+    else:
+        found, _ = rating.tariff_charge(catalogue, plan, asked, cost, time_us)
+        if found is None and not (plan.markup is None and asked.metric in plan.day_limits):
+            return "unpriced"
+        charge = found.amount if found else Decimal(0)
+    return (None if cost.total is None else rating.plain(cost.total)), rating.plain(charge)
+
+
+def test_random_events_are_rated_as_the_independent_model_rates_them(seed):
+    catalogue, random = shipped(), Random(seed)
+    for name, plan in catalogue.plans.items():
+        events, used = [guess(random, number) for number in range(300)], {}
+        lines = rate(name, *events)
+        assert len(lines) == len(events)
+        for event, got in zip(events, figures(lines)):
+            assert got == expected(catalogue, plan, event, used), (name, event)
