@@ -35,17 +35,20 @@ def test_it_says_ready_then_how_it_does_and_stops_on_sigterm(world):
 
 
 def test_what_it_has_taken_is_in_the_books_after_sigterm_and_nothing_twice(world):
+    total = 20000
     world.catalog()
     world.account("account.opened", "acme", plan="assistant-business")
-    for n in range(3000):
+    for n in range(total):
         world.usage("acme", service="openai", model="gpt-4o-mini", quantities={"input": 100, "output": 10}, id=f"u{n}")
     world.flush()
-    daemon = world.start(batch={"max_events": 50})
-    world.wait(lambda: world.value("SELECT count(*) FROM api.ledger") > 100, "some entries")
+    daemon = world.start(wait=False, batch={"max_events": 100}, queue={"max_messages": 1000})
+    world.wait(lambda: world.value("SELECT count(*) FROM api.ledger") > 0, "the first entries")
     stop_in_time(daemon)
-    assert world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") < 3000, "it stopped too late to tell"
+    entries = world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'")
+    assert 0 < entries < total, "it stopped too late to tell"
+    assert world.value("SELECT sum(next_offset) FROM api.position WHERE topic = %s", [world.topics["usage"]]) == entries
     world.start()
-    world.wait_booked(3000)
+    world.wait_booked(total)
     world.verify()
 
 
