@@ -77,6 +77,13 @@ def test_another_unit_takes_the_grants_back_where_nothing_else_is_booked(books):
     assert books.alerts("a") == []  # nothing was used up
 
 
+def test_grants_of_the_old_unit_do_not_count_in_the_new_one(books):
+    books.done("account.opened", "a", plan="free")
+    books.done("plan.assigned", "a", plan="both")
+    # not 20 less the 100 credits that were granted and taken back
+    assert books.entries("a")[1:] == [("grant", "-100", "0", "CREDIT", "a"), ("grant", "20", "20", "USD", "a")]
+
+
 def test_another_unit_is_refused_once_something_else_is_booked(books):
     books.done("account.opened", "a", plan="free")
     books.done("credits.granted", "a", amount="1")
