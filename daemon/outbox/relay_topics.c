@@ -233,7 +233,10 @@ static enum relay_step produce(struct relay *r, struct parcel *p)
             continue;
         }
         rd_kafka_headers_destroy(headers);
-        if (r->refused > 0) /* reported just now: the transaction takes no more */
+        /* The transaction takes no more: a report has made it void, and may still be on its way to us. */
+        for (int i = 0; err == RD_KAFKA_RESP_ERR__STATE && *r->refusal == '\0' && i < 20; i++)
+            rd_kafka_poll(r->producer, 100);
+        if (r->refused > 0)
             return STEP_DONE;
         if (kafka_classify((int)err) == KAFKA_TOO_LARGE) {
             refuse_parcel(r, p);
