@@ -164,7 +164,7 @@ class Alerts(threading.Thread):
                 words = f"balance {data['balance']} {data['unit']}"
             else:
                 words = " ".join(str(data[k]) for k in ("service", "model", "metric", "component") if data.get(k))
-            say(f"  alert  {event['subject']:<9} {event['type']:<24} {words}")
+            say(f"  alert    {event['subject']:<9} {event['type']:<24} {words}")
             self.seen += 1
 
 
@@ -276,21 +276,23 @@ postgres = {{ conninfo = "{self.postgres.conninfo}"; }};
         self.show("check", "bob", "requests", "1")
         self.show("verify")
 
-    def follow(self):
-        """Prints entries, rejections and parked events as they come, until Ctrl-C."""
-        sources = {
-            "entry": ("entry_id", "api.ledger", "account_id || '  ' || type || '  ' || coalesce(metric, '') || '  ' || "
-                      "trim_scale(amount) || ' ' || unit || ', balance ' || trim_scale(balance_after)"),
-            "rejected": ('("offset", partition, topic)', "api.rejected", "reason || ': ' || detail"),
-            "parked": ('("offset", partition, topic)', "api.parked", "account_id || '  ' || reason || ': ' || detail"),
-        }
-        seen = {what: int(self.postgres.rows(f"SELECT count(*) FROM {view}")[0][0])
-                for what, (_, view, _) in sources.items()}
+    followed = {
+        "entry": ("api.ledger", "booked_at, entry_id", "account_id || '  ' || type || '  ' || coalesce(metric, '') || "
+                  "'  ' || trim_scale(amount) || ' ' || unit || ', balance ' || trim_scale(balance_after)"),
+        "rejected": ("api.rejected", "at", "reason || ': ' || detail"),
+        "parked": ("api.parked", "at", "account_id || '  ' || reason || ': ' || detail"),
+    }
+
+    def count(self):
+        return {what: int(self.postgres.rows(f"SELECT count(*) FROM {view}")[0][0])
+                for what, (view, _, _) in self.followed.items()}
+
+    def follow(self, seen):
+        """Prints entries, rejections and parked events beyond those already seen, as they come, until Ctrl-C."""
         while True:
-            for what, (_, view, words) in sources.items():
-                order = "entry_id" if what == "entry" else "at"
+            for what, (view, order, words) in self.followed.items():
                 for (line,) in self.postgres.rows(f"SELECT {words} FROM {view} ORDER BY {order} OFFSET {seen[what]}"):
-                    say(f"  {what:<6} {line}")
+                    say(f"  {what:<8} {line}")
                     seen[what] += 1
             time.sleep(0.3)
 
@@ -313,11 +315,12 @@ def demo(folder, stack):
             show = Demo(stack, folder, log)
             say(f"\nReady after {time.monotonic() - began:.1f} s: schema, catalogue, accounts of five plan families, debitd.")
             show.act()
+            seen = show.count()
             head("An event of your own (kcat, with the account as key)")
             say(event_line(show.broker))
             if os.isatty(0):
                 say("\nWaiting for it; Ctrl-C ends the demo and takes everything away.")
-                show.follow()
+                show.follow(seen)
         except (Trouble, subprocess.CalledProcessError) as e:
             log.flush()
             tail = (folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()[-15:]

@@ -68,7 +68,7 @@ def test_the_demo_shows_alerts_as_they_arrive(shown):
                   ("elm", "usage.threshold.reached", "80 % of storage_gb: 4.5 of 5 used (90 %)"),
                   ("elm", "usage.threshold.reached", "80 % of ai_tokens: 4000 of 5000 used (80 %)"),
                   ("platform", "price.missing", "openai gpt-99")):
-        assert any(re.match(r"  alert  " + r"\s+".join(map(re.escape, cells)), line)
+        assert any(re.match(r"  alert    " + r"\s+".join(map(re.escape, cells)), line)
                    for line in shown.splitlines()), cells
 
 
