@@ -73,7 +73,10 @@ void ctl_help(FILE *out, const char *word, const char *verb)
 
 static void complete_case(FILE *out, const struct ctl_command *c)
 {
-    fprintf(out, "    '%s%s%s')", c->word, c->verb ? " " : "", c->verb ? c->verb : "");
+    if (c->verb)
+        fprintf(out, "    '%s %s')", c->word, c->verb);
+    else
+        fprintf(out, "    %s | %s\\ *)", c->word, c->word); /* what follows is no verb but its argument */
     for (int i = 0; i < CTL_OPTIONS_MAX && c->options[i].name; i++)
         fprintf(out, "%s --%s", i ? "" : "\n        options+='", c->options[i].name);
     fprintf(out, "%s", c->options[0].name ? "'" : "");

@@ -4,6 +4,7 @@
 #include "ctl/verbs.h"
 
 #include "base/embedded.h"
+#include "migrate.h"
 
 #include <string.h>
 
@@ -84,6 +85,8 @@ int ctl_verify(struct ctl *c, struct error *ret_error)
     int code = ctl_connect(c, ret_error);
     if (code)
         return code;
+    if (schema_check(c->session, ret_error) < 0)
+        return ctl_failed(ret_error);
     struct verification v = { .ctl = c };
     buffer_text(&v.json, "[");
     code = run_all(&v, ret_error);

@@ -1,0 +1,147 @@
+"""debitctl migrate brings any database to this program's schema, and nothing else to it; debitd starts on its own schema only."""
+
+import hashlib
+import subprocess
+import threading
+from itertools import count
+
+import pytest
+
+from tests.rig.daemon import TOP, build_folder, debitctl, write_config
+
+_numbers = count(1)
+NEWEST = max(int(file.name[:4]) for file in (TOP / "schema").glob("[0-9]*.sql"))
+WITH_MIGRATIONS = "schema/0001_core.sql"
+
+
+class Database:
+    def __init__(self, postgres, folder, template="template1"):
+        self.postgres, self.name = postgres, f"ctl_migrate_{next(_numbers)}"
+        postgres.create_database(self.name, template)
+        self.config = write_config(folder / f"{self.name}.conf", {"postgres": {"conninfo": postgres.conninfo(self.name)}})
+
+    def ctl(self, *arguments, **options):
+        return debitctl(self.config, *arguments, **options)
+
+    def rows(self, statement):
+        with self.postgres.connect(self.name) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def schema(self):
+        return self.ctl("status").data["schema"]
+
+
+@pytest.fixture
+def empty(postgres, tmp_path):
+    made = Database(postgres, tmp_path)
+    yield made
+    postgres.drop_database(made.name)
+
+
+@pytest.fixture
+def database(postgres, migrated, tmp_path):
+    made = Database(postgres, tmp_path, migrated)
+    yield made
+    postgres.drop_database(made.name)
+
+
+def test_an_empty_database_gets_tables_views_roles_and_months_ahead(empty):
+    done = empty.ctl("migrate", json=False)
+    assert f"apply {WITH_MIGRATIONS}" in done.out
+    text = (TOP / WITH_MIGRATIONS).read_bytes()
+    assert empty.rows("SELECT number, name, sha256 FROM debitd.schema_version WHERE number = 1") == [
+        (1, "core", hashlib.sha256(text).hexdigest())]
+    roles = empty.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'debitd\\_%' ORDER BY 1")
+    assert {"debitd_writer", "debitd_reader", "debitd_account", "debitd_admin"} <= {name for name, in roles}
+    assert empty.rows("SELECT count(*) FROM pg_inherits WHERE inhparent = 'debitd.ledger'::regclass") == [(4,)]
+    assert empty.schema() == "is this program's"
+
+
+def test_running_it_again_does_nothing(database):
+    before = database.rows("SELECT * FROM debitd.schema_version") + database.rows("SELECT * FROM debitd.schema_code")
+    assert database.ctl("migrate").data == {"steps": 0, "newest": NEWEST, "dry_run": False}
+    after = database.rows("SELECT * FROM debitd.schema_version") + database.rows("SELECT * FROM debitd.schema_code")
+    assert after == before
+
+
+def test_a_dry_run_says_what_it_would_do_and_changes_nothing(empty):
+    done = empty.ctl("migrate", "--dry-run", json=False)
+    assert "would apply schema/0001_core.sql" in done.out
+    assert empty.rows("SELECT count(*) FROM pg_namespace WHERE nspname IN ('debitd', 'api')") == [(0,)]
+
+
+def test_many_at_the_same_time_apply_each_migration_once(empty):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(empty.ctl("migrate", expect=None))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [done.code for done in results] == [0, 0, 0, 0], [done.err for done in results]
+    assert sorted(done.data["steps"] > 0 for done in results) == [False, False, False, True]
+    assert empty.rows("SELECT count(*) FROM debitd.schema_code") == [(1,)]
+
+
+def test_a_migration_that_was_changed_after_it_was_applied_is_refused(database):
+    database.rows("UPDATE debitd.schema_version SET sha256 = 'other' WHERE number = 1")
+    done = database.ctl("migrate", expect=78)
+    assert "0001_core" in done.err and "never changes" in done.err
+
+
+def test_a_newer_schema_is_refused_and_says_to_upgrade(database):
+    database.rows("INSERT INTO debitd.schema_version (number, name, sha256) VALUES (9999, 'future', 'x')")
+    done = database.ctl("migrate", expect=78)
+    assert "newer than this program" in done.err and "9999" in done.err and "upgrade" in done.err
+    assert "newer than this program" in database.schema()
+
+
+def test_older_functions_are_replaced_and_what_users_built_on_views_stays(database):
+    database.rows("CREATE SCHEMA theirs")
+    database.rows("CREATE VIEW theirs.totals AS SELECT account_id, balance FROM api.balance")
+    database.rows("CREATE OR REPLACE FUNCTION api.credit_balance(account text) RETURNS numeric LANGUAGE sql AS 'SELECT 7::numeric'")
+    database.rows("UPDATE debitd.schema_code SET sha256 = 'of an older version'")
+    assert "older than this program" in database.schema() and "debitctl migrate" in database.schema()
+    assert database.ctl("migrate").data["steps"] == 1
+    assert database.rows("SELECT * FROM theirs.totals") == []
+    assert database.rows("SELECT api.credit_balance('nobody')") == [(None,)]
+    assert database.schema() == "is this program's"
+
+
+def test_newer_functions_are_told_from_older_ones(database):
+    database.rows("INSERT INTO debitd.schema_code (sha256) VALUES ('of a newer version')")
+    assert "newer than this program" in database.schema()
+    assert database.ctl("migrate").data["steps"] == 1  # going back is allowed: the tables are the same
+    assert database.schema() == "is this program's"
+
+
+def test_what_fails_halfway_leaves_no_trace_of_that_migration(empty):
+    empty.rows("CREATE SCHEMA debitd CREATE TABLE position (x int)")
+    done = empty.ctl("migrate", expect=70)
+    assert "schema/0001_core.sql" in done.err and "already exists" in done.err
+    assert empty.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'debitd'::regnamespace AND relkind = 'r'") == [(1,)]
+
+
+def test_who_may_not_is_told_to_be_the_owner(postgres, empty, tmp_path):
+    with postgres.connect("postgres") as connection:
+        connection.execute("CREATE ROLE ctl_stranger LOGIN")
+    try:
+        config = write_config(tmp_path / "stranger.conf", {"postgres": {"conninfo": postgres.conninfo(empty.name, "ctl_stranger")}})
+        done = debitctl(config, "migrate", expect=77)
+        assert "owner" in done.err and "permission denied" in done.err
+    finally:
+        with postgres.connect("postgres") as connection:
+            connection.execute("DROP ROLE ctl_stranger")
+
+
+@pytest.mark.parametrize("change, says", [
+    ("DROP SCHEMA debitd CASCADE", "run debitctl migrate"),
+    ("DELETE FROM debitd.schema_version", "run debitctl migrate"),
+    ("UPDATE debitd.schema_code SET sha256 = 'x'", "run debitctl migrate"),
+    ("INSERT INTO debitd.schema_version (number, name, sha256) VALUES (9999, 'future', 'x')", "upgrade debitd"),
+])
+def test_debitd_does_not_start_on_a_schema_that_is_not_its_own(database, change, says):
+    database.rows(change)
+    ran = subprocess.run([build_folder() / "debitd", "--config", database.config], capture_output=True, text=True, timeout=30)
+    assert ran.returncode == 78
+    assert says in ran.stderr
