@@ -24,17 +24,11 @@ struct buffer *pg_copy_buffer(struct pg_session *s)
     return &s->copy;
 }
 
-static enum pg_outcome lost(struct pg_session *s)
-{
-    pg_note_failure(s, NULL);
-    return PG_LOST;
-}
-
 static enum pg_outcome send_copied(struct pg_session *s)
 {
     int sent = PQputCopyData(s->conn, s->copy.p, (int)s->copy.n);
     s->copy.n = 0;
-    return sent == 1 ? PG_DONE : lost(s);
+    return sent == 1 ? PG_DONE : pg_note_loss(s);
 }
 
 enum pg_outcome pg_copy_flush(struct pg_session *s)
@@ -47,12 +41,12 @@ enum pg_outcome pg_copy_end(struct pg_session *s)
     buffer_put(&s->copy, "\377\377", 2); /* the trailer: a row of -1 columns */
     enum pg_outcome o = send_copied(s);
     if (o == PG_DONE && PQputCopyEnd(s->conn, NULL) != 1)
-        o = lost(s);
+        o = pg_note_loss(s);
     PGresult *r;
     while ((r = PQgetResult(s->conn))) {
         if (PQresultStatus(r) == PGRES_COPY_IN) { /* libpq repeats it when the connection broke */
             PQclear(r);
-            return lost(s);
+            return pg_note_loss(s);
         }
         if (PQresultStatus(r) != PGRES_COMMAND_OK)
             o = pg_note_failure(s, r);

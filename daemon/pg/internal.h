@@ -15,9 +15,11 @@ struct pg_session {
     const struct pg_statement *prepared[64];
     int prepared_count;
     struct {
-        const struct pg_statement *statement;
+        const struct pg_statement *statement; /* NULL: the answer to a flush */
         bool is_prepare;
     } awaited[PIPELINE_MAX];
+    bool unflushed; /* something was sent since the last flush */
+    bool dead;      /* out of step with the server, or told to go: of no more use */
     int awaited_first, awaited_count;
     bool in_pipeline;
     enum pg_outcome pipeline_failed; /* the first failure since entering; PG_DONE: none */
@@ -26,6 +28,8 @@ struct pg_session {
 
 /* Notes SQLSTATE and message of a result (or of the connection where r is NULL) and classifies them. */
 enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r);
+/* The connection is of no more use. Returns PG_LOST. */
+enum pg_outcome pg_note_loss(struct pg_session *s);
 
 static inline PGresult *pg_raw(const struct pg_result *r)
 {

@@ -12,12 +12,6 @@ void pg_pipeline_enter(struct pg_session *s)
     s->in_pipeline = true;
 }
 
-static enum pg_outcome lost(struct pg_session *s)
-{
-    pg_note_failure(s, NULL);
-    return PG_LOST;
-}
-
 static void await(struct pg_session *s, const struct pg_statement *st, bool is_prepare)
 {
     ASSERT(s->awaited_count < PIPELINE_MAX);
@@ -62,18 +56,31 @@ void pg_pipeline_send(struct pg_session *s, const struct pg_statement *st, const
     if (ok)
         ok = PQsendQueryPrepared(s->conn, st->name, n, value, length, format, 1);
     await(s, st, false);
-    if (!ok) { /* libpq refuses to queue only when the connection is of no more use */
-        pg_note_failure(s, NULL);
-        s->pipeline_failed = PG_LOST;
-    }
+    s->unflushed = true;
+    if (!ok) /* libpq refuses to queue only when the connection is of no more use */
+        s->pipeline_failed = pg_note_loss(s);
 }
 
+/* A sync, not a mere flush: it ends no explicit transaction, but between two of them the server counts as idle in transaction, so that its time-out ends a client that was stopped in
+ * the middle and sets its locks free. */
 void pg_pipeline_flush(struct pg_session *s)
+{
+    if (s->pipeline_failed == PG_LOST || !s->unflushed)
+        return;
+    await(s, NULL, false);
+    s->unflushed = false;
+    if (PQpipelineSync(s->conn) != 1)
+        s->pipeline_failed = pg_note_loss(s);
+}
+
+static void take_sync(struct pg_session *s)
 {
     if (s->pipeline_failed == PG_LOST)
         return;
-    if (PQsendFlushRequest(s->conn) != 1 || PQflush(s->conn) < 0)
-        s->pipeline_failed = lost(s);
+    PGresult *r = PQgetResult(s->conn);
+    if (!r || PQresultStatus(r) != PGRES_PIPELINE_SYNC)
+        s->pipeline_failed = pg_note_loss(s);
+    PQclear(r);
 }
 
 /* Takes the result of one queued command and the NULL behind it. */
@@ -83,7 +90,7 @@ static enum pg_outcome take(struct pg_session *s, PGresult **ret)
         return PG_LOST;
     PGresult *r = PQgetResult(s->conn);
     if (!r) {
-        s->pipeline_failed = lost(s);
+        s->pipeline_failed = pg_note_loss(s);
         return PG_LOST;
     }
     ExecStatusType st = PQresultStatus(r);
@@ -93,7 +100,7 @@ static enum pg_outcome take(struct pg_session *s, PGresult **ret)
         if (st != PGRES_PIPELINE_ABORTED && s->pipeline_failed == PG_DONE)
             s->pipeline_failed = pg_note_failure(s, r);
         if (PQstatus(s->conn) != CONNECTION_OK)
-            s->pipeline_failed = lost(s);
+            s->pipeline_failed = pg_note_loss(s);
         ASSERT(s->pipeline_failed != PG_DONE);
         PQclear(r);
         if (s->pipeline_failed == PG_LOST)
@@ -102,7 +109,7 @@ static enum pg_outcome take(struct pg_session *s, PGresult **ret)
     PGresult *end = PQgetResult(s->conn);
     if (end) { /* libpq gives one result a command here; anything else is a lost protocol */
         PQclear(end);
-        s->pipeline_failed = PG_LOST;
+        s->pipeline_failed = pg_note_loss(s);
         if (*ret)
             PQclear(TAKE(*ret));
     }
@@ -118,6 +125,10 @@ enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_
         bool is_prepare = s->awaited[at].is_prepare;
         s->awaited_first = (at + 1) % PIPELINE_MAX;
         s->awaited_count--;
+        if (!st) {
+            take_sync(s);
+            continue;
+        }
         PGresult *r = NULL;
         enum pg_outcome o = take(s, &r);
         if (is_prepare) {
@@ -145,21 +156,19 @@ enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_
 enum pg_outcome pg_pipeline_leave(struct pg_session *s)
 {
     ASSERT(s->in_pipeline);
+    pg_pipeline_flush(s);
     while (s->awaited_count > 0) {
         struct pg_result *r = NULL;
-        if (pg_pipeline_result(s, &r, NULL) == PG_DONE)
+        if (!s->awaited[s->awaited_first].statement) {
+            s->awaited_first = (s->awaited_first + 1) % PIPELINE_MAX;
+            s->awaited_count--;
+            take_sync(s);
+        } else if (pg_pipeline_result(s, &r, NULL) == PG_DONE) {
             pg_result_free(r);
+        }
     }
-    s->in_pipeline = false;
-    if (s->pipeline_failed != PG_LOST && PQpipelineSync(s->conn) == 1) {
-        PGresult *r = PQgetResult(s->conn);
-        bool synced = r && PQresultStatus(r) == PGRES_PIPELINE_SYNC;
-        PQclear(r);
-        if (synced && PQexitPipelineMode(s->conn) == 1)
-            return s->pipeline_failed;
-    }
-    /* A stream that is out of step is of no more use. */
-    pg_note_failure(s, NULL);
-    s->pipeline_failed = PG_LOST;
-    return PG_LOST;
+    s->in_pipeline = s->unflushed = false;
+    if (s->pipeline_failed != PG_LOST && PQexitPipelineMode(s->conn) != 1)
+        s->pipeline_failed = pg_note_loss(s);
+    return s->pipeline_failed;
 }

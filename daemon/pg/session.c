@@ -13,7 +13,8 @@ static const char session_settings[] =
     "SET search_path = pg_catalog; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601';"
     "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
     "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;"
-    "SET statement_timeout = '60s'; SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '30s';"
+    /* a stopped process holds its locks no longer than the wait for one lasts: whoever claims its partitions gets them at the first or second try */
+    "SET statement_timeout = '60s'; SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '10s';"
     "SET client_connection_check_interval = '2s'; SET client_min_messages = warning;"
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
     " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
@@ -28,6 +29,7 @@ enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r)
     enum pg_outcome o = pg_classify(state, text);
     if (PQstatus(s->conn) != CONNECTION_OK)
         o = PG_LOST;
+    s->dead |= o == PG_LOST;
     snprintf(s->last_sqlstate, sizeof s->last_sqlstate, "%s", state ? state : "");
     int n = snprintf(s->last_error, sizeof s->last_error, "%s%s%s%s%s", state ? state : "", state ? ": " : "", text,
                      detail ? ": " : "", detail ? detail : "");
@@ -35,6 +37,13 @@ enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r)
          n > 0 && (s->last_error[n - 1] == '\n' || s->last_error[n - 1] == ' '); n--)
         s->last_error[n - 1] = '\0';
     return o;
+}
+
+enum pg_outcome pg_note_loss(struct pg_session *s)
+{
+    pg_note_failure(s, NULL);
+    s->dead = true;
+    return PG_LOST;
 }
 
 const char *pg_last_error(const struct pg_session *s)
@@ -133,7 +142,7 @@ void pg_closep(struct pg_session **s)
 
 bool pg_is_open(const struct pg_session *s)
 {
-    return s && PQstatus(s->conn) == CONNECTION_OK;
+    return s && !s->dead && PQstatus(s->conn) == CONNECTION_OK;
 }
 
 static enum pg_outcome finish(struct pg_session *s, const char *doing, PGresult *r, struct pg_result **ret_result,
@@ -175,7 +184,7 @@ enum pg_outcome pg_rollback(struct pg_session *s)
         if (left == PG_LOST)
             return PG_LOST;
     }
-    if (PQstatus(s->conn) != CONNECTION_OK)
+    if (!pg_is_open(s))
         return PG_LOST;
     if (PQtransactionStatus(s->conn) == PQTRANS_IDLE)
         return PG_DONE;

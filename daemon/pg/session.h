@@ -109,7 +109,8 @@ struct pg_statement {
 void pg_pipeline_enter(struct pg_session *s);
 /* Queues one statement. Failures show up at pg_pipeline_result. */
 void pg_pipeline_send(struct pg_session *s, const struct pg_statement *st, const struct pg_args *a /* or NULL */);
-void pg_pipeline_flush(struct pg_session *s); /* asks the server to answer all sent so far; does not end the (explicit) transaction */
+/* Asks the server to answer all sent so far; does not end the (explicit) transaction. */
+void pg_pipeline_flush(struct pg_session *s);
 /* The next result, in the order of sending. After an error all later ones answer PG_RETRY's sibling: the same outcome as the first error. tag: e.g. "COMMIT"; may be NULL. */
 enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_result, char ret_tag[32]) MUST_CHECK;
 /* Leaves pipeline mode; whatever was not fetched is discarded. Outcome of the sync. */

@@ -1,4 +1,4 @@
-"""Every statement that the programs send can be prepared on a migrated database, by the role that sends it."""
+"""Every statement that the programs send can be prepared on a migrated database."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,9 @@ def test_every_query_prepares_with_nothing_on_the_search_path(world):
             if re.sub(r"--.*", "", text).split() in (["BEGIN"], ["COMMIT"], ["BEGIN;"], ["COMMIT;"]):
                 continue
             try:
-                connection.execute("SAVEPOINT s")
                 connection.execute("PREPARE q AS " + text)
                 connection.execute("DEALLOCATE q")
             except Exception as error:
-                connection.execute("ROLLBACK TO s")
                 refused.append(f"{path.name}: {error}")
     assert refused == []
 
