@@ -443,7 +443,9 @@ class Books:
         month = month_of(self.now_us)
         if payer.unit != plan.unit:
             if payer.balance:
-                self._post(payer, self._entry(event, account, "grant", -payer.balance), silent=True)
+                taken = self._entry(event, account, "grant", -payer.balance)
+                taken.plan = old.id     # in the old unit, so of the old plan
+                self._post(payer, taken, silent=True)
             payer.granted_in.clear()
             payer.unit = plan.unit
         self._plan_thresholds(event, payer, old, plan, month)
