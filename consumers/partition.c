@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How a person gets a halted partition going again. The position is a fact of the books, so only a person may move it. */
+/* How a person gets a halted partition going again. The position is a fact of the books, so only
+ * a person may move it. */
 static enum partition_verdict halt(struct partition *p, const char *what)
 {
     p->state = PARTITION_HALTING;
     p->due_us = 0;
     snprintf(p->why, sizeof(p->why),
-             "%s. Nothing was skipped and nothing is read until a person decides. When you know the offset N to go on from: UPDATE debitd.position SET "
-             "next_offset = N, last_offset = NULL, last_fingerprint = NULL, halted = NULL WHERE topic = '%s' AND partition = %d; debitd sees it within 30 s",
+             "%s. Nothing was skipped and nothing is read until a person decides. When you know "
+             "the offset N to go on from: UPDATE debitd.position SET "
+             "next_offset = N, last_offset = NULL, last_fingerprint = NULL, halted = NULL WHERE "
+             "topic = '%s' AND partition = %d; debitd sees it within 30 s",
              what, p->topic, p->number);
     return PARTITION_HALT;
 }
@@ -87,7 +90,8 @@ void partition_assigned(struct partition *p)
     p->due_us = 0;
 }
 
-static enum partition_verdict verify(struct partition *p, int64_t offset, uint64_t fingerprint, int64_t now_us)
+static enum partition_verdict verify(struct partition *p, int64_t offset, uint64_t fingerprint,
+                                     int64_t now_us)
 {
     char what[300];
 
@@ -95,12 +99,17 @@ static enum partition_verdict verify(struct partition *p, int64_t offset, uint64
         return PARTITION_DROP;
     if (offset > p->last) {
         /* A leftover of the assignment before, or the message is gone: the next try tells. */
-        snprintf(what, sizeof(what), "the message booked last, at offset %lld, is no longer on the topic, though older ones may be: the next one there is at %lld "
-                 "(compaction, or a topic that was made anew)", (long long)p->last, (long long)offset);
+        snprintf(what, sizeof(what),
+                 "the message booked last, at offset %lld, is no longer on the topic, though older "
+                 "ones may be: the next one there is at %lld "
+                 "(compaction, or a topic that was made anew)",
+                 (long long)p->last, (long long)offset);
         return again(p, what, now_us);
     }
     if (fingerprint != p->fingerprint) {
-        snprintf(what, sizeof(what), "the message at offset %lld is not the one that was booked from there: the topic was made anew or cut, or this is another cluster",
+        snprintf(what, sizeof(what),
+                 "the message at offset %lld is not the one that was booked from there: the topic "
+                 "was made anew or cut, or this is another cluster",
                  (long long)offset);
         return halt(p, what);
     }
@@ -109,7 +118,8 @@ static enum partition_verdict verify(struct partition *p, int64_t offset, uint64
     return PARTITION_DROP;
 }
 
-enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint, int64_t now_us)
+enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint,
+                                        int64_t now_us)
 {
     switch (p->state) {
     case PARTITION_VERIFYING:
@@ -119,7 +129,8 @@ enum partition_verdict partition_record(struct partition *p, int64_t offset, uin
             p->missed = true; /* a paused partition that delivers: it will be asked for again */
             return PARTITION_DROP;
         }
-        /* Gaps are normal: control records and aborted transactions take offsets too. Going back is not: librdkafka rewinds now and then. */
+        /* Gaps are normal: control records and aborted transactions take offsets too. Going back
+         * is not: librdkafka rewinds now and then. */
         return p->has_next && offset < p->next ? PARTITION_DROP : PARTITION_TAKE;
     case PARTITION_UNCLAIMED:
     case PARTITION_CLAIMED:
@@ -147,12 +158,16 @@ static enum partition_verdict offset_gone(struct partition *p, const char *words
 
     if (p->state == PARTITION_VERIFYING)
         return PARTITION_ASK_LOW;
-    snprintf(what, sizeof(what), "the topic no longer has offset %lld, from which reading was to go on (%s): messages that were never booked were deleted by retention, or the "
-             "topic was made anew or cut", (long long)p->next, words);
+    snprintf(what, sizeof(what),
+             "the topic no longer has offset %lld, from which reading was to go on (%s): messages "
+             "that were never booked were deleted by retention, or the "
+             "topic was made anew or cut",
+             (long long)p->next, words);
     return halt(p, what);
 }
 
-enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble, const char *words, int64_t now_us)
+enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble,
+                                         const char *words, int64_t now_us)
 {
     char what[300];
 
@@ -163,7 +178,9 @@ enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble
         return offset_gone(p, words);
     case KAFKA_BAD_BATCH:
     case KAFKA_TOO_LARGE:
-        snprintf(what, sizeof(what), "the messages from offset %lld on cannot be read: %s, %d times", (long long)p->next, words, PARTITION_TRIES + 1);
+        snprintf(what, sizeof(what),
+                 "the messages from offset %lld on cannot be read: %s, %d times",
+                 (long long)p->next, words, PARTITION_TRIES + 1);
         return again(p, what, now_us);
     case KAFKA_FINE:
     case KAFKA_TRANSIENT:
@@ -191,10 +208,15 @@ enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t n
         return PARTITION_AGAIN;
     }
     if (low > p->next)
-        snprintf(what, sizeof(what), "retention deleted messages that were never booked: reading was to go on at offset %lld, the topic begins at %lld", (long long)p->next,
-                 (long long)low);
+        snprintf(what, sizeof(what),
+                 "retention deleted messages that were never booked: reading was to go on at "
+                 "offset %lld, the topic begins at %lld",
+                 (long long)p->next, (long long)low);
     else
-        snprintf(what, sizeof(what), "the topic ends before offset %lld, that was booked last: it was made anew or cut, or this is another cluster", (long long)p->last);
+        snprintf(what, sizeof(what),
+                 "the topic ends before offset %lld, that was booked last: it was made anew or "
+                 "cut, or this is another cluster",
+                 (long long)p->last);
     return halt(p, what);
 }
 
@@ -212,14 +234,17 @@ enum partition_verdict partition_tick(struct partition *p, int64_t now_us)
 
     if (p->state != PARTITION_VERIFYING || p->due_us == 0 || now_us < p->due_us)
         return PARTITION_DROP;
-    snprintf(what, sizeof(what), "the topic ends, and the message booked last, at offset %lld, is not on it: it was made anew or cut, or this is another cluster",
+    snprintf(what, sizeof(what),
+             "the topic ends, and the message booked last, at offset %lld, is not on it: it was "
+             "made anew or cut, or this is another cluster",
              (long long)p->last);
     return halt(p, what);
 }
 
 uint64_t partition_fingerprint(int64_t timestamp_us, struct slice key, struct slice value)
 {
-    static const uint64_t hash_key[2] = { UINT64_C(0x6465626974642f31), UINT64_C(0x66696e6765727072) };
+    static const uint64_t hash_key[2] = { UINT64_C(0x6465626974642f31),
+                                          UINT64_C(0x66696e6765727072) };
     uint64_t part[5] = { (uint64_t)timestamp_us, key.p != NULL, value.p != NULL, 0, 0 };
 
     part[3] = hash_siphash(hash_key, key.p, key.n);

@@ -1,8 +1,11 @@
-/* One partition that this process has been given: where it stands, and what a record, an end or an error means for it. Pure decisions, no I/O; the source carries them out.
+/* One partition that this process has been given: where it stands, and what a record, an end or
+ * an error means for it. Pure decisions, no I/O; the source carries them out.
  *
- * Every assignment, the first as any later one, starts at the last message that was taken, and that message must come first, with the same fingerprint: then it is discarded and reading
- * goes on behind it. So a topic that was made anew, a log that was cut, another cluster and a batch that the library skipped are all noticed before anything is booked
- * (research: reliability.md A3, A6). Belongs to the consumer thread. */
+ * Every assignment, the first as any later one, starts at the last message that was taken, and
+ * that message must come first, with the same fingerprint: then it is discarded and reading goes
+ * on behind it. So a topic that was made anew, a log that was cut, another cluster and a batch
+ * that the library skipped are all noticed before anything is booked (research: reliability.md
+ * A3, A6). Belongs to the consumer thread. */
 #ifndef DEBITD_CONSUMERS_PARTITION_H
 #define DEBITD_CONSUMERS_PARTITION_H
 
@@ -13,17 +16,21 @@
 #include <stdint.h>
 
 #define PARTITION_BEGINNING INT64_C(-2) /* librdkafka's RD_KAFKA_OFFSET_BEGINNING */
-#define PARTITION_TRIES 5               /* re-assignments at one place before the partition is halted */
-#define PARTITION_RETRY_US INT64_C(1000000) /* times the number of the try: what was damaged on the way may come whole the next time */
-#define PARTITION_VERIFY_US INT64_C(10000000) /* how long the last message may be missing while the log ends at it: a new leader catches up */
-#define PARTITION_WHY_MAX 1200
+/* re-assignments at one place before the partition is halted */
+#define PARTITION_TRIES     5
+/* times the number of the try: what was damaged on the way may come whole the next time */
+#define PARTITION_RETRY_US  INT64_C(1000000)
+/* how long the last message may be missing while the log ends at it: a new leader catches up */
+#define PARTITION_VERIFY_US INT64_C(10000000)
+#define PARTITION_WHY_MAX   1200
 
 enum partition_state {
     PARTITION_UNCLAIMED, /* the claim in PostgreSQL is to be made, or made again */
     PARTITION_CLAIMED,   /* the place is known; not yet in the library's assignment */
     PARTITION_VERIFYING, /* assigned at the last message, which has not come yet */
     PARTITION_RUNNING,
-    PARTITION_SUSPECT, /* something is missing: to be assigned again at due_us; what still comes is dropped */
+    /* something is missing: to be assigned again at due_us; what still comes is dropped */
+    PARTITION_SUSPECT,
     PARTITION_HALTING, /* given up; PostgreSQL does not know yet */
     PARTITION_HALTED,  /* left out until a person has decided */
 };
@@ -35,18 +42,24 @@ struct partition {
     enum partition_state state;
     uint64_t generation; /* of the claim; new with every claim */
     int64_t epoch;
-    bool has_next, has_last; /* false: nothing was consumed yet; no message is known to compare with */
-    int64_t next, last;      /* the first offset not taken yet; the offset of the last message taken */
-    uint64_t fingerprint;    /* of the message at `last` */
-    bool last_deleted;       /* retention took the message at `last`, and nothing behind it: start at `next` */
-    bool at_end;             /* its end has been met since it was assigned */
-    bool paused;             /* in the library; only what is paused is ever resumed */
-    bool announced;          /* the taker knows this generation: it must hear when it is over */
-    bool missed;             /* a message came while one was held: to be assigned again instead of resumed */
-    struct message *held;    /* did not fit into the queue */
+    /* false: nothing was consumed yet; no message is known to compare with */
+    bool has_next, has_last;
+    /* the first offset not taken yet; the offset of the last message taken */
+    int64_t next, last;
+    uint64_t fingerprint; /* of the message at `last` */
+    /* retention took the message at `last`, and nothing behind it: start at `next` */
+    bool last_deleted;
+    bool at_end;    /* its end has been met since it was assigned */
+    bool paused;    /* in the library; only what is paused is ever resumed */
+    bool announced; /* the taker knows this generation: it must hear when it is over */
+    /* a message came while one was held: to be assigned again instead of resumed */
+    bool missed;
+    struct message *held; /* did not fit into the queue */
     unsigned tries;
     int64_t tried_at; /* `next` at the first of them */
-    int64_t due_us;   /* claim, write the halt, assign again, give up verifying: not before then; 0: at once, or never */
+    /* claim, write the halt, assign again, give up verifying: not before then; 0: at once, or
+     * never */
+    int64_t due_us;
     char why[PARTITION_WHY_MAX]; /* halted: for people */
 };
 
@@ -62,8 +75,8 @@ struct partition_claim {
 enum partition_verdict {
     PARTITION_TAKE, /* hand it over, then partition_taken() */
     PARTITION_DROP,
-    PARTITION_AGAIN, /* state is SUSPECT now */
-    PARTITION_HALT,  /* state is HALTING now and why is filled */
+    PARTITION_AGAIN,   /* state is SUSPECT now */
+    PARTITION_HALT,    /* state is HALTING now and why is filled */
     PARTITION_ASK_LOW, /* find out where the log begins, then partition_low() */
 };
 
@@ -76,17 +89,20 @@ void partition_assigned(struct partition *p);
 /* May it stand in the library's assignment? */
 bool partition_assignable(const struct partition *p);
 
-enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint, int64_t now_us);
+enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint,
+                                        int64_t now_us);
 void partition_taken(struct partition *p, int64_t offset, uint64_t fingerprint);
 /* An error of this partition; words are the library's. DROP: nothing to do for it. */
-enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble, const char *words, int64_t now_us);
+enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble,
+                                         const char *words, int64_t now_us);
 /* The log begins at `low`; asked for because the last message could not be had. */
 enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us);
 void partition_end(struct partition *p, int64_t now_us);
 /* The verdict of time: HALT when verifying has taken too long, else DROP. */
 enum partition_verdict partition_tick(struct partition *p, int64_t now_us);
 
-/* Of a record: SipHash over timestamp, key and value, with absent told from empty. The same in every version: it is kept in PostgreSQL. */
+/* Of a record: SipHash over timestamp, key and value, with absent told from empty. The same in
+ * every version: it is kept in PostgreSQL. */
 uint64_t partition_fingerprint(int64_t timestamp_us, struct slice key, struct slice value);
 
 #endif

@@ -23,7 +23,8 @@ static void release(struct message *m)
     free(sm);
 }
 
-static struct message *message_of(struct source *s, const struct partition *p, rd_kafka_message_t *rkm)
+static struct message *message_of(struct source *s, const struct partition *p,
+                                  rd_kafka_message_t *rkm)
 {
     rd_kafka_headers_t *list = NULL;
     rd_kafka_timestamp_type_t type;
@@ -41,7 +42,8 @@ static struct message *message_of(struct source *s, const struct partition *p, r
         const void *value;
         size_t size;
 
-        ASSERT(rd_kafka_header_get_all(list, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR);
+        ASSERT(rd_kafka_header_get_all(list, i, &name, &value, &size) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR);
         sm->header[i] = (struct header){ slice_of(name), { value, value ? size : 0 } };
         sm->weight += sm->header[i].name.n + sm->header[i].value.n;
     }
@@ -105,165 +107,18 @@ static void on_record(struct source *s, rd_kafka_message_t *rkm, int64_t now_us)
     source_verdict(s, p, v);
 }
 
-/* ---- errors: reliability.md A5 */
+/* ---- the group */
 
-void source_fail(struct source *s, int exit_code, const char *why)
-{
-    if (s->failed)
-        return;
-    s->failed = true;
-    source_drop_all(s);
-    s->hooks.stop(s->hooks.ctx, exit_code, why);
-}
-
-static void on_no_topic(struct source *s, const char *topic, const char *words, int64_t now_us)
-{
-    char command[KAFKA_CREATE_MAX];
-    enum topic_kind kind;
-    unsigned repeats;
-
-    if (topic == NULL || !source_kind_of(s, topic, &kind)) {
-        for (kind = TOPIC_USAGE; kind <= TOPIC_ACCOUNTS; kind++)
-            if (strstr(words, s->topic[kind]) != NULL)
-                break;
-        if (kind > TOPIC_ACCOUNTS)
-            kind = TOPIC_USAGE;
-    }
-    snprintf(s->seen.trouble, sizeof(s->seen.trouble), "topic %s does not exist", s->topic[kind]);
-    if (!complaint_due(&s->topic_trouble[kind], now_us, &repeats))
-        return;
-    kafka_create_command(s->kafka, s->topic[kind], command);
-    log_error("the topic %s cannot be read: %s; debitd creates no topics, create it with: %s (looked for again every 10 s)", s->topic[kind], words, command);
-}
-
-static void on_fatal(struct source *s, const char *words)
-{
-    char why[512], text[600];
-
-    if (rd_kafka_fatal_error(s->rk, why, sizeof(why)) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        snprintf(why, sizeof(why), "%s", words);
-    snprintf(text, sizeof(text), "the Kafka consumer cannot go on: %s; it has to start anew", why);
-    source_fail(s, EX_TEMPFAIL, text);
-}
-
-/* An error that concerns one partition: the library says which. */
-static void on_partition_trouble(struct source *s, const rd_kafka_message_t *rkm, enum kafka_trouble trouble, int64_t now_us)
-{
-    enum topic_kind kind;
-    struct partition *p = NULL;
-    enum partition_verdict v;
-    int64_t low;
-
-    if (rkm->rkt != NULL && source_kind_of(s, rd_kafka_topic_name(rkm->rkt), &kind))
-        p = source_find(s, kind, rkm->partition);
-    if (p == NULL)
-        return;
-    v = partition_trouble(p, trouble, rd_kafka_message_errstr(rkm), now_us);
-    if (v == PARTITION_ASK_LOW) {
-        rd_kafka_topic_partition_list_t *ask = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_t *e = rd_kafka_topic_partition_list_add(ask, p->topic, p->number);
-
-        /* Not rd_kafka_query_watermark_offsets: in 2.0.2 it does not keep to its time-out. */
-        e->offset = RD_KAFKA_OFFSET_BEGINNING;
-        if (rd_kafka_offsets_for_times(s->rk, ask, SOURCE_LOW_MS) == RD_KAFKA_RESP_ERR_NO_ERROR && e->err == RD_KAFKA_RESP_ERR_NO_ERROR && e->offset >= 0) {
-            low = e->offset;
-            v = partition_low(p, low, now_us);
-        } else { /* the broker does not answer: ask again later */
-            p->state = PARTITION_SUSPECT;
-            p->due_us = now_us + SOURCE_RETRY_US;
-            v = PARTITION_AGAIN;
-        }
-        rd_kafka_topic_partition_list_destroy(ask);
-    }
-    if (v == PARTITION_AGAIN)
-        log_warning("partition %s/%d is read again from offset %lld: %s", p->topic, p->number, (long long)partition_start(p), rd_kafka_message_errstr(rkm));
-    source_verdict(s, p, v);
-}
-
-/* What concerns no partition and is over, or not, without us. */
-static void on_condition(struct source *s, enum kafka_trouble trouble, const char *name, const char *words, int64_t now_us)
-{
-    unsigned repeats;
-
-    snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.250s", words);
-    s->status_at_us = 0;
-    if (trouble == KAFKA_DENIED) {
-        if (complaint_due(&s->denied_trouble, now_us, &repeats))
-            log_error("Kafka refuses us: %s (%s); compare kafka.properties with the broker's users and ACLs: READ is needed on %s, %s and group %s", words, name,
-                      s->topic[TOPIC_USAGE], s->topic[TOPIC_ACCOUNTS], s->kafka->group_id);
-    } else if (complaint_due(&s->broker_trouble, now_us, &repeats)) {
-        log_warning("Kafka: %s (%s); librdkafka goes on trying", words, name);
-    }
-}
-
-static void on_end(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us)
-{
-    enum topic_kind kind;
-    struct partition *p = NULL;
-
-    if (rkm->rkt != NULL && source_kind_of(s, rd_kafka_topic_name(rkm->rkt), &kind))
-        p = source_find(s, kind, rkm->partition);
-    if (p != NULL)
-        partition_end(p, now_us);
-}
-
-static void on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us)
-{
-    const char *words = rd_kafka_message_errstr(rkm), *name = rd_kafka_err2name(rkm->err);
-    enum kafka_trouble trouble = kafka_classify((int)rkm->err);
-
-    switch (trouble) {
-    case KAFKA_FINE:
-        on_end(s, rkm, now_us);
-        return;
-    case KAFKA_TRANSIENT:
-    case KAFKA_DENIED:
-        on_condition(s, trouble, name, words, now_us);
-        return;
-    case KAFKA_TOO_SLOW:
-        log_warning("Kafka has taken the partitions away: %s; joining the group again", words);
-        source_drop_all(s);
-        return;
-    case KAFKA_NO_TOPIC:
-        on_no_topic(s, rkm->rkt ? rd_kafka_topic_name(rkm->rkt) : NULL, words, now_us);
-        return;
-    case KAFKA_OFFSET_GONE:
-    case KAFKA_BAD_BATCH:
-    case KAFKA_TOO_LARGE:
-        on_partition_trouble(s, rkm, trouble, now_us);
-        return;
-    case KAFKA_FENCED:
-    case KAFKA_FATAL:
-        on_fatal(s, words);
-        return;
-    case KAFKA_DEFECT: /* not in our table: nobody can say what was left out, so the partition is read again */
-        log_warning("Kafka: unexpected error %s: %s", name, words);
-        on_partition_trouble(s, rkm, KAFKA_BAD_BATCH, now_us);
-        return;
-    }
-}
-
-/* Errors of the client as a whole; called by rd_kafka_consumer_poll. */
-static void on_client_error(rd_kafka_t *rk, int code, const char *words, void *opaque)
-{
-    struct source *s = ((struct kafka_client *)opaque)->owner;
-    enum kafka_trouble trouble = kafka_classify(code);
-
-    (void)rk;
-    if (trouble == KAFKA_FATAL || trouble == KAFKA_FENCED)
-        on_fatal(s, words);
-    else
-        on_condition(s, trouble, rd_kafka_err2name((rd_kafka_resp_err_t)code), words, monotonic_us());
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct source *s = ((struct kafka_client *)opaque)->owner;
 
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
 
-        /* A member without partitions until the claims are made: they may have to wait for PostgreSQL. */
+        /* A member without partitions until the claims are made: they may have to wait for
+         * PostgreSQL. */
         source_given(s, list);
         if (rd_kafka_assign(rk, none) != RD_KAFKA_RESP_ERR_NO_ERROR)
             log_warning("Kafka: the empty assignment was refused");
@@ -321,7 +176,7 @@ static void poll_once(struct source *s)
         on_record(s, rkm, now);
         return;
     }
-    on_error(s, rkm, now);
+    source_on_error(s, rkm, now);
     rd_kafka_message_destroy(rkm);
 }
 
@@ -351,11 +206,13 @@ static int subscribe(struct source *s, struct error *ret_error)
     err = rd_kafka_subscribe(s->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return error_set(ret_error, EX_CONFIG, "subscribing to %s and %s: %s", s->topic[TOPIC_USAGE], s->topic[TOPIC_ACCOUNTS], rd_kafka_err2str(err));
+        return error_set(ret_error, EX_CONFIG, "subscribing to %s and %s: %s",
+                         s->topic[TOPIC_USAGE], s->topic[TOPIC_ACCOUNTS], rd_kafka_err2str(err));
     return 0;
 }
 
-int source_new(const struct source_settings *settings, const struct source_hooks *hooks, struct source **ret, struct error *ret_error)
+int source_new(const struct source_settings *settings, const struct source_hooks *hooks,
+               struct source **ret, struct error *ret_error)
 {
     struct source *s = xcalloc(1, sizeof(*s));
     pthread_condattr_t monotonic;
@@ -374,17 +231,20 @@ int source_new(const struct source_settings *settings, const struct source_hooks
     pthread_cond_init(&s->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     if (strcmp(s->topic[TOPIC_USAGE], s->topic[TOPIC_ACCOUNTS]) == 0) {
-        error_set(ret_error, EX_CONFIG, "topics.usage and topics.accounts are both \"%s\"; they must be two topics", s->topic[TOPIC_USAGE]);
+        error_set(ret_error, EX_CONFIG,
+                  "topics.usage and topics.accounts are both \"%s\"; they must be two topics",
+                  s->topic[TOPIC_USAGE]);
         goto fail;
     }
     conf = kafka_conf(s->kafka, KAFKA_CONSUMER, NULL, &s->client, ret_error);
     if (conf == NULL)
         goto fail;
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    rd_kafka_conf_set_error_cb(conf, on_client_error);
+    rd_kafka_conf_set_error_cb(conf, source_on_client_error);
     s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof(words));
     if (s->rk == NULL) {
-        error_set(ret_error, EX_CONFIG, "making the Kafka consumer: %s; see kafka.properties", words);
+        error_set(ret_error, EX_CONFIG, "making the Kafka consumer: %s; see kafka.properties",
+                  words);
         rd_kafka_conf_destroy(conf);
         goto fail;
     }
@@ -414,7 +274,8 @@ int source_start(struct source *s, struct error *ret_error)
     return 0;
 }
 
-static int want(struct source *s, enum source_life wanted, enum source_life reached, int64_t timeout_us)
+static int want(struct source *s, enum source_life wanted, enum source_life reached,
+                int64_t timeout_us)
 {
     int64_t end = monotonic_us() + timeout_us;
     struct timespec until = { end / US_PER_SECOND, (end % US_PER_SECOND) * 1000 };

@@ -1,8 +1,12 @@
-/* What is ours and what is read of it: claims in PostgreSQL, the library's assignment, pauses. All on the consumer thread.
+/* What is ours and what is read of it: claims in PostgreSQL, the library's assignment, pauses.
+ * All on the consumer thread.
  *
- * A rebalance only notes the partitions (source_given); the rest happens from the loop, so that PostgreSQL being away needs no path of its own:
- *   claim each -> assign the accounts alone -> at their end and committed: assign all
- * rd_kafka_assign() with the whole list is the only way by which reading ever starts or starts over: seek and resume cannot be trusted in librdkafka 2.0.2. */
+ * A rebalance only notes the partitions (source_given); the rest happens from the loop, so that
+ * PostgreSQL being away needs no path of its own: claim each; then assign the accounts alone; and
+ * when they are read to their end and committed, assign all.
+ *
+ * rd_kafka_assign() with the whole list is the only way by which reading ever starts or starts
+ * over: seek and resume cannot be trusted in librdkafka 2.0.2. */
 #include "consumers/source_internal.h"
 
 #include "base/clock.h"
@@ -33,7 +37,8 @@ struct partition *source_find(struct source *s, enum topic_kind kind, int32_t nu
 {
     struct partition wanted = { .kind = kind, .number = number };
 
-    return s->partitions ? bsearch(&wanted, s->partition, s->partitions, sizeof(wanted), by_place) : NULL;
+    return s->partitions ? bsearch(&wanted, s->partition, s->partitions, sizeof(wanted), by_place)
+                         : NULL;
 }
 
 static void look_soon(struct source *s)
@@ -103,7 +108,9 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
     s->seen.joined = true;
     *s->seen.trouble = '\0';
     if (list->cnt > SOURCE_PARTITIONS_MAX) {
-        source_fail(s, EX_CONFIG, "the group gave this instance more than 4096 partitions; start more instances or use fewer partitions");
+        source_fail(s, EX_CONFIG,
+                    "the group gave this instance more than 4096 partitions; start more instances "
+                    "or use fewer partitions");
         return;
     }
     s->partition = xcalloc((size_t)list->cnt, sizeof(*s->partition));
@@ -136,7 +143,8 @@ static bool cluster_fits(struct source *s, int64_t now_us)
     if (s->cluster_known)
         return true;
     id = rd_kafka_clusterid(s->rk, 0);
-    if (id == NULL) /* an assignment without metadata cannot be; a broker without cluster id is older than 0.10.1 */
+    /* an assignment without metadata cannot be; a broker without cluster id is older than 0.10.1 */
+    if (id == NULL)
         return false;
     switch (s->hooks.cluster(s->hooks.ctx, id, &error)) {
     case SOURCE_DONE:
@@ -144,7 +152,9 @@ static bool cluster_fits(struct source *s, int64_t now_us)
         break;
     case SOURCE_LATER:
         if (complaint_due(&s->claim_trouble, now_us, &repeats))
-            log_warning("comparing the Kafka cluster with the one of the positions: %s; tried again every second", error.text);
+            log_warning("comparing the Kafka cluster with the one of the positions: %s; tried "
+                        "again every second",
+                        error.text);
         break;
     case SOURCE_REFUSED:
         source_fail(s, EX_CONFIG, error.text);
@@ -167,7 +177,8 @@ static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
         p->due_us = s->claim_at_us = now_us + SOURCE_RETRY_US;
         snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
         if (complaint_due(&s->claim_trouble, now_us, &repeats))
-            log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile", p->topic, p->number, error.text);
+            log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile",
+                        p->topic, p->number, error.text);
         return false;
     }
     if (complaint_over(&s->claim_trouble))
@@ -218,7 +229,8 @@ static void halt_due(struct source *s, int64_t now_us)
         case SOURCE_LATER: /* it is left out of the assignment all the same */
             p->due_us = now_us + SOURCE_RETRY_US;
             break;
-        case SOURCE_REFUSED: /* somebody else has claimed it: if it is still ours, find out where it stands now */
+        /* somebody else has claimed it: if it is still ours, find out where it stands now */
+        case SOURCE_REFUSED:
             revoke(s, p);
             p->state = PARTITION_UNCLAIMED;
             p->due_us = now_us + SOURCE_RETRY_US;
@@ -240,9 +252,12 @@ static void take_fences(struct source *s, int64_t now_us)
     for (size_t i = 0; i < n; i++) {
         struct partition *p = source_find(s, fence[i].kind, fence[i].partition);
 
-        if (p == NULL || p->generation != fence[i].generation || p->generation == 0 || !partition_assignable(p))
+        if (p == NULL || p->generation != fence[i].generation || p->generation == 0 ||
+            !partition_assignable(p))
             continue;
-        log_warning("%s/%d was claimed by somebody else; claimed anew in a second if it is still ours", p->topic, p->number);
+        log_warning(
+            "%s/%d was claimed by somebody else; claimed anew in a second if it is still ours",
+            p->topic, p->number);
         revoke(s, p);
         p->state = PARTITION_UNCLAIMED;
         p->due_us = now_us + SOURCE_RETRY_US;
@@ -280,11 +295,14 @@ static void assign(struct source *s)
 
         let_go(s, p); /* it comes again */
         if (p->paused)
-            resume(s, p); /* where it resumes does not matter: it is assigned anew, and a pause would outlive that */
+            /* where it resumes does not matter: it is assigned anew, and a pause would outlive
+             * that */
+            resume(s, p);
         if (!to_read(s, p))
             continue;
         start = partition_start(p);
-        ASSERT(start >= 0 || start == PARTITION_BEGINNING); /* any other would mean the offset that Kafka keeps, or the end */
+        /* any other would mean the offset that Kafka keeps, or the end */
+        ASSERT(start >= 0 || start == PARTITION_BEGINNING);
         rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = start;
         partition_assigned(p);
     }
@@ -330,7 +348,8 @@ static bool accounts_at_end(const struct source *s)
     for (size_t i = 0; i < s->partitions; i++) {
         const struct partition *p = &s->partition[i];
 
-        if (p->kind == TOPIC_ACCOUNTS && partition_assignable(p) && (p->state != PARTITION_RUNNING || !p->at_end || p->held != NULL))
+        if (p->kind == TOPIC_ACCOUNTS && partition_assignable(p) &&
+            (p->state != PARTITION_RUNNING || !p->at_end || p->held != NULL))
             return false;
     }
     return s->hooks.drained(s->hooks.ctx, TOPIC_ACCOUNTS);
@@ -443,10 +462,13 @@ static void publish_status(struct source *s)
         int64_t low = 0, high = 0;
 
         seen->halted += p->state == PARTITION_HALTED || p->state == PARTITION_HALTING;
-        seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED && p->state != PARTITION_HALTING;
+        seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED &&
+                         p->state != PARTITION_HALTING;
         seen->paused += p->paused;
         /* what the last fetch told, no request; -1001 where none did yet */
-        if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high > p->next)
+        if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) ==
+                RD_KAFKA_RESP_ERR_NO_ERROR &&
+            high > p->next)
             seen->lag += high - p->next;
     }
     pthread_mutex_lock(&s->lock);

@@ -1,4 +1,6 @@
-/* Shared by source.c (life, polling, messages) and source_assign.c (claims, assignment, pauses). Everything here belongs to the consumer thread, but for what stands under `lock` and the atomics. */
+/* Shared by source.c (life, polling, messages), source_errors.c and source_assign.c (claims,
+ * assignment, pauses). Everything here belongs to the consumer thread, but for what stands under
+ * `lock` and the atomics. */
 #ifndef DEBITD_CONSUMERS_SOURCE_INTERNAL_H
 #define DEBITD_CONSUMERS_SOURCE_INTERNAL_H
 
@@ -10,15 +12,22 @@
 #include <stdatomic.h>
 
 /* Limits. */
-#define SOURCE_PARTITIONS_MAX 4096          /* of one instance; more are refused with words */
-#define SOURCE_FENCED_MAX 64                /* reports waiting for the thread; what is beyond is reported again by the next batch */
-#define SOURCE_POLL_US INT64_C(100000)      /* a sleeping poll ends after so long: bounds stop and heartbeat */
-#define SOURCE_FULL_US INT64_C(300000)      /* a full queue is waited for so long without polling; a pause costs all that librdkafka has fetched ahead */
-#define SOURCE_FULL_NAP_NS 2000000L         /* between tries meanwhile */
-#define SOURCE_CHECK_US INT64_C(5000)       /* between looks for room, while a partition is paused or the accounts are being read to their end */
-#define SOURCE_RETRY_US INT64_C(1000000)    /* after a claim that failed */
-#define SOURCE_HALTED_US INT64_C(30000000)  /* between looks whether a person has released a halted partition */
-#define SOURCE_LOW_MS 3000                  /* for asking a broker where a log begins */
+#define SOURCE_PARTITIONS_MAX 4096 /* of one instance; more are refused with words */
+/* reports waiting for the thread; what is beyond is reported again by the next batch */
+#define SOURCE_FENCED_MAX     64
+/* a sleeping poll ends after so long: bounds stop and heartbeat */
+#define SOURCE_POLL_US        INT64_C(100000)
+/* a full queue is waited for so long without polling; a pause costs all that librdkafka has
+ * fetched ahead */
+#define SOURCE_FULL_US        INT64_C(300000)
+#define SOURCE_FULL_NAP_NS    2000000L /* between tries meanwhile */
+/* between looks for room, while a partition is paused or the accounts are being read to their
+ * end */
+#define SOURCE_CHECK_US       INT64_C(5000)
+#define SOURCE_RETRY_US       INT64_C(1000000) /* after a claim that failed */
+/* between looks whether a person has released a halted partition */
+#define SOURCE_HALTED_US      INT64_C(30000000)
+#define SOURCE_LOW_MS         3000 /* for asking a broker where a log begins */
 
 enum source_phase {
     SOURCE_IDLE,     /* nothing assigned, or claims are open */
@@ -26,7 +35,14 @@ enum source_phase {
     SOURCE_ALL,
 };
 
-enum source_life { SOURCE_NEW, SOURCE_RUNNING, SOURCE_STOPPING, SOURCE_STOPPED, SOURCE_CLOSING, SOURCE_CLOSED };
+enum source_life {
+    SOURCE_NEW,
+    SOURCE_RUNNING,
+    SOURCE_STOPPING,
+    SOURCE_STOPPED,
+    SOURCE_CLOSING,
+    SOURCE_CLOSED
+};
 
 struct source_fence {
     enum topic_kind kind;
@@ -46,14 +62,14 @@ struct source {
     struct partition *partition; /* sorted by kind, then number */
     size_t partitions;
     enum source_phase phase;
-    bool assign_due;        /* the library's assignment differs from what it should be */
+    bool assign_due; /* the library's assignment differs from what it should be */
     bool cluster_known;
     struct partition *stuck; /* holds a message that did not fit, and is not paused yet */
     int64_t stuck_since_us;
-    bool failed;            /* stop() was called: nothing is polled any more */
-    uint64_t generation;    /* the last one given */
-    int64_t claim_at_us;    /* no claim before then: the last one failed */
-    int64_t check_at_us;    /* when the next look at the state is due */
+    bool failed;         /* stop() was called: nothing is polled any more */
+    uint64_t generation; /* the last one given */
+    int64_t claim_at_us; /* no claim before then: the last one failed */
+    int64_t check_at_us; /* when the next look at the state is due */
     int64_t status_at_us;
     struct source_status seen;
     struct complaint claim_trouble, topic_trouble[2], broker_trouble, denied_trouble;
@@ -72,16 +88,27 @@ struct source {
 
 /* source_assign.c */
 struct partition *source_find(struct source *s, enum topic_kind kind, int32_t number);
-void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list); /* ASSIGN: replaces everything */
-void source_drop_all(struct source *s);                                           /* REVOKE, lost, close */
-void source_work(struct source *s, int64_t now_us);                               /* whatever is due */
+/* ASSIGN: replaces everything */
+void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list);
+/* REVOKE, lost, close */
+void source_drop_all(struct source *s);
+/* whatever is due */
+void source_work(struct source *s, int64_t now_us);
 void source_verdict(struct source *s, struct partition *p, enum partition_verdict v);
 void source_hold(struct source *s, struct partition *p, struct message *m, int64_t now_us);
-void source_unstick(struct source *s, int64_t now_us); /* tries s->stuck once more, naps, or pauses it */
+/* tries s->stuck once more, naps, or pauses it */
+void source_unstick(struct source *s, int64_t now_us);
 bool source_kind_of(const struct source *s, const char *topic, enum topic_kind *ret);
 
-/* source.c */
-int source_hand_over(struct source *s, struct partition *p, struct message *m); /* as the put hook; counts and moves the partition on */
+/* source_errors.c */
+void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us);
+/* The error callback: of the client as a whole; called by rd_kafka_consumer_poll. */
+void source_on_client_error(rd_kafka_t *rk, int code, const char *words, void *opaque);
+/* Calls stop(), once. */
 void source_fail(struct source *s, int exit_code, const char *why);
+
+/* source.c */
+/* as the put hook; counts and moves the partition on */
+int source_hand_over(struct source *s, struct partition *p, struct message *m);
 
 #endif

@@ -1,5 +1,7 @@
-/* The error table: every code of librdkafka 2.0.2 that a consumer or a transactional producer can meet, and what it means to us. What is not in the table is
- * taken for transient when it comes from a broker and for a defect when it comes from the library itself: the tests hold both. */
+/* The error table: every code of librdkafka 2.0.2 that a consumer or a transactional producer
+ * can meet, and what it means to us. What is not in the table is taken for transient when it
+ * comes from a broker and for a defect when it comes from the library itself: the tests hold
+ * both. */
 #include "kafka/client.h"
 
 #include <librdkafka/rdkafka.h>

@@ -1,5 +1,6 @@
-/* Configuration of Kafka clients: our defaults, the user's properties, and what the guarantees rest on, which nobody may change. Also librdkafka's log lines in ours.
- * Concurrency: the log callback runs on any thread of librdkafka; the rest on the thread that makes the client. */
+/* Configuration of Kafka clients: our defaults, the user's properties, and what the guarantees
+ * rest on, which nobody may change. Also librdkafka's log lines in ours. Concurrency: the log
+ * callback runs on any thread of librdkafka; the rest on the thread that makes the client. */
 #include "kafka/client.h"
 
 #include "base/clock.h"
@@ -9,7 +10,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char *const why_commit = "the offsets are kept in PostgreSQL, in the transaction that books the events";
+static const char *const why_commit =
+    "the offsets are kept in PostgreSQL, in the transaction that books the events";
 static const char *const why_ours = "exactly-once publication rests on it";
 
 /* Research: reliability.md A2. Aliases of a key are refused with it. */
@@ -26,13 +28,16 @@ static const struct {
     { "offset.store.method", why_commit },
     { "offset.store.path", why_commit },
     { "offset.store.sync.interval.ms", why_commit },
-    { "auto.offset.reset", "an offset that is gone halts its partition, it is never skipped in silence" },
+    { "auto.offset.reset",
+      "an offset that is gone halts its partition, it is never skipped in silence" },
     { "isolation.level", "only committed messages are booked" },
-    { "partition.assignment.strategy", "librdkafka 2.0.2 loses assignments with the cooperative ones" },
+    { "partition.assignment.strategy",
+      "librdkafka 2.0.2 loses assignments with the cooperative ones" },
     { "enable.partition.eof", "usage waits until the accounts topic has been read to its end" },
     { "allow.auto.create.topics", "debitd creates no topics" },
     { "check.crcs", "a damaged batch must be noticed" },
-    { "transactional.id", "it is derived from kafka.group_id, so that a new relay fences the one before" },
+    { "transactional.id",
+      "it is derived from kafka.group_id, so that a new relay fences the one before" },
     { "enable.idempotence", why_ours },
     { "enable.gapless.guarantee", why_ours },
     { "acks", why_ours },
@@ -42,7 +47,8 @@ static const struct {
     { "transaction.timeout.ms", why_ours },
     { "message.timeout.ms", why_ours },
     { "delivery.timeout.ms", why_ours },
-    { "partitioner", "debitd computes the partition itself, to be able to read back what it wrote" },
+    { "partitioner",
+      "debitd computes the partition itself, to be able to read back what it wrote" },
     { "debug", "it would write the contents of events into the log" },
     { "plugin.library.paths", "it would load foreign code into the daemon" },
     { "test.mock.num.brokers", "it would replace the brokers by imitations" },
@@ -58,11 +64,15 @@ static const struct pair consumer_defaults[] = {
     { "session.timeout.ms", "10000" }, /* how long a killed instance stops its partitions */
     { "heartbeat.interval.ms", "3000" },
     { "max.poll.interval.ms", "300000" },
-    { "topic.metadata.refresh.interval.ms", "10000" }, /* a missing topic, a new partition is seen so soon */
-    { "queued.max.messages.kbytes", "16384" },         /* what librdkafka holds beyond our own queues */
-    { "fetch.wait.max.ms", "100" }, /* an end is noticed so soon; what comes is sent at once anyway */
+    /* a missing topic, a new partition is seen so soon */
+    { "topic.metadata.refresh.interval.ms", "10000" },
+    /* what librdkafka holds beyond our own queues */
+    { "queued.max.messages.kbytes", "16384" },
+    /* an end is noticed so soon; what comes is sent at once anyway */
+    { "fetch.wait.max.ms", "100" },
     { "fetch.max.bytes", "8388608" },
-    { "fetch.message.max.bytes", "1048576" }, /* a bound on what is asked for; a larger message still comes, alone */
+    /* a bound on what is asked for; a larger message still comes, alone */
+    { "fetch.message.max.bytes", "1048576" },
     { "reconnect.backoff.max.ms", "2000" },
     { "socket.keepalive.enable", "true" },
 };
@@ -79,8 +89,10 @@ static const struct pair consumer_fixed[] = {
 static const struct pair producer_defaults[] = {
     { "client.id", "debitd-relay" },
     { "linger.ms", "1" },
-    { "batch.size", "262144" }, /* what is larger goes alone, so that its refusal takes no other message with it */
-    { "message.max.bytes", "67108864" }, /* below the 100 MiB at which a broker hangs up without a word */
+    /* what is larger goes alone, so that its refusal takes no other message with it */
+    { "batch.size", "262144" },
+    /* below the 100 MiB at which a broker hangs up without a word */
+    { "message.max.bytes", "67108864" },
     { "reconnect.backoff.max.ms", "2000" },
     { "socket.timeout.ms", "10000" },
     { "socket.keepalive.enable", "true" },
@@ -88,11 +100,15 @@ static const struct pair producer_defaults[] = {
 static const struct pair producer_fixed[] = {
     { "enable.idempotence", "true" },
     { "acks", "all" },
-    { "max.in.flight", "1" }, /* with more, 2.0.2 retries for message.timeout.ms what was under way behind a message that was refused */
-    { "transaction.timeout.ms", "10000" }, /* how long a dead relay can hold back a read_committed consumer */
+    /* with more, 2.0.2 retries for message.timeout.ms what was under way behind a message that
+     * was refused */
+    { "max.in.flight", "1" },
+    /* how long a dead relay can hold back a read_committed consumer */
+    { "transaction.timeout.ms", "10000" },
     { "message.timeout.ms", "9000" },
     { "allow.auto.create.topics", "false" },
-    { "isolation.level", "read_uncommitted" }, /* of the producer's offset queries: the true end of the log */
+    /* of the producer's offset queries: the true end of the log */
+    { "isolation.level", "read_uncommitted" },
 };
 static const struct pair reader_defaults[] = {
     { "client.id", "debitd-relay-reader" },
@@ -103,7 +119,8 @@ static const struct pair reader_defaults[] = {
 static const struct pair reader_fixed[] = {
     { "enable.auto.commit", "false" },
     { "enable.auto.offset.store", "false" },
-    { "auto.offset.reset", "earliest" }, /* retention took the recorded floor: all that is left is read */
+    /* retention took the recorded floor: all that is left is read */
+    { "auto.offset.reset", "earliest" },
     { "isolation.level", "read_committed" },
     { "enable.partition.eof", "true" },
     { "allow.auto.create.topics", "false" },
@@ -120,7 +137,7 @@ const char *kafka_refused(const char *name)
 
 /* ---- librdkafka's log */
 
-#define LOG_WINDOW_US (10 * US_PER_SECOND)
+#define LOG_WINDOW_US    (10 * US_PER_SECOND)
 #define LOG_WINDOW_LINES 10u
 
 void kafka_client_init(struct kafka_client *c, void *owner)
@@ -134,7 +151,8 @@ void kafka_client_fini(struct kafka_client *c)
     pthread_mutex_destroy(&c->lock);
 }
 
-/* False: too many lines in this window. *ret_quiet: how many the window before kept quiet, told with the first line of a new one. */
+/* False: too many lines in this window. *ret_quiet: how many the window before kept quiet, told
+ * with the first line of a new one. */
 static bool log_due(struct kafka_client *c, unsigned *ret_quiet)
 {
     int64_t now = monotonic_us();
@@ -169,14 +187,16 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     else if (level < LOG_LEVEL_WARNING)
         level = LOG_LEVEL_WARNING; /* what is an error for us is said by ourselves */
     if (quiet > 0)
-        log_line((enum log_level)level, "librdkafka: %s: %s (%u more lines kept quiet)", facility, text, quiet);
+        log_line((enum log_level)level, "librdkafka: %s: %s (%u more lines kept quiet)", facility,
+                 text, quiet);
     else
         log_line((enum log_level)level, "librdkafka: %s: %s", facility, text);
 }
 
 /* ---- configuration */
 
-/* Edits between two names, insertions, deletions and replacements; enough for finding a typing error. */
+/* Edits between two names, insertions, deletions and replacements; enough for finding a typing
+ * error. */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[128], n = strlen(b);
@@ -215,22 +235,29 @@ static int unknown_property(const char *name, struct error *ret_error)
         }
     }
     if (near != NULL)
-        error_set(ret_error, EX_CONFIG, "kafka.properties: librdkafka has no property \"%s\"; did you mean \"%s\"?", name, near);
+        error_set(ret_error, EX_CONFIG,
+                  "kafka.properties: librdkafka has no property \"%s\"; did you mean \"%s\"?", name,
+                  near);
     else
         error_set(ret_error, EX_CONFIG,
-                  "kafka.properties: librdkafka has no property \"%s\"; its CONFIGURATION.md lists those it has", name);
+                  "kafka.properties: librdkafka has no property \"%s\"; its CONFIGURATION.md lists "
+                  "those it has",
+                  name);
     rd_kafka_conf_dump_free(dump, count);
     rd_kafka_conf_destroy(conf);
     return -1;
 }
 
-static int set_property(rd_kafka_conf_t *conf, const struct kafka_property *p, struct error *ret_error)
+static int set_property(rd_kafka_conf_t *conf, const struct kafka_property *p,
+                        struct error *ret_error)
 {
     char words[400] = "";
     const char *why = kafka_refused(p->name);
 
     if (why != NULL)
-        return error_set(ret_error, EX_CONFIG, "kafka.properties: \"%s\" cannot be set: %s; take the line out", p->name, why);
+        return error_set(ret_error, EX_CONFIG,
+                         "kafka.properties: \"%s\" cannot be set: %s; take the line out", p->name,
+                         why);
     switch (rd_kafka_conf_set(conf, p->name, p->value, words, sizeof(words))) {
     case RD_KAFKA_CONF_OK:
         return 0;
@@ -239,7 +266,8 @@ static int set_property(rd_kafka_conf_t *conf, const struct kafka_property *p, s
     case RD_KAFKA_CONF_INVALID:
         break;
     }
-    return error_set(ret_error, EX_CONFIG, "kafka.properties: \"%s\": librdkafka refuses the value: %s", p->name, words);
+    return error_set(ret_error, EX_CONFIG,
+                     "kafka.properties: \"%s\": librdkafka refuses the value: %s", p->name, words);
 }
 
 static void set_ours(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
@@ -247,7 +275,8 @@ static void set_ours(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
     char words[400];
 
     for (size_t i = 0; i < n; i++)
-        ASSERT(rd_kafka_conf_set(conf, p[i].name, p[i].value, words, sizeof(words)) == RD_KAFKA_CONF_OK);
+        ASSERT(rd_kafka_conf_set(conf, p[i].name, p[i].value, words, sizeof(words)) ==
+               RD_KAFKA_CONF_OK);
 }
 
 /* The relay's clients are no members of the group. */
@@ -256,23 +285,30 @@ static bool for_members_only(const char *name)
     return strcmp(name, "group.instance.id") == 0 || strcmp(name, "client.id") == 0;
 }
 
-static int set_servers(rd_kafka_conf_t *conf, const struct kafka_settings *s, struct error *ret_error)
+static int set_servers(rd_kafka_conf_t *conf, const struct kafka_settings *s,
+                       struct error *ret_error)
 {
     char words[400] = "";
 
     if (s->bootstrap_servers == NULL || *s->bootstrap_servers == '\0')
-        return error_set(ret_error, EX_CONFIG, "kafka.bootstrap_servers: is empty; give at least one \"host:port\"");
+        return error_set(ret_error, EX_CONFIG,
+                         "kafka.bootstrap_servers: is empty; give at least one \"host:port\"");
     if (s->group_id == NULL || *s->group_id == '\0')
-        return error_set(ret_error, EX_CONFIG, "kafka.group_id: is empty; give the consumer group a name");
+        return error_set(ret_error, EX_CONFIG,
+                         "kafka.group_id: is empty; give the consumer group a name");
     if (strlen(s->group_id) > 255)
-        return error_set(ret_error, EX_CONFIG, "kafka.group_id: has %zu bytes, at most 255 can be", strlen(s->group_id));
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", s->bootstrap_servers, words, sizeof(words)) != RD_KAFKA_CONF_OK)
-        return error_set(ret_error, EX_CONFIG, "kafka.bootstrap_servers: librdkafka refuses it: %s", words);
+        return error_set(ret_error, EX_CONFIG, "kafka.group_id: has %zu bytes, at most 255 can be",
+                         strlen(s->group_id));
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", s->bootstrap_servers, words, sizeof(words)) !=
+        RD_KAFKA_CONF_OK)
+        return error_set(ret_error, EX_CONFIG, "kafka.bootstrap_servers: librdkafka refuses it: %s",
+                         words);
     return 0;
 }
 
-struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_role role, const char *transactional_id,
-                                   struct kafka_client *c, struct error *ret_error)
+struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_role role,
+                                   const char *transactional_id, struct kafka_client *c,
+                                   struct error *ret_error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char words[400];
@@ -296,9 +332,11 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_ro
     else
         set_ours(conf, reader_fixed, ARRAY_SIZE(reader_fixed));
     if (role == KAFKA_PRODUCER)
-        ASSERT(rd_kafka_conf_set(conf, "transactional.id", transactional_id, words, sizeof(words)) == RD_KAFKA_CONF_OK);
+        ASSERT(rd_kafka_conf_set(conf, "transactional.id", transactional_id, words,
+                                 sizeof(words)) == RD_KAFKA_CONF_OK);
     else
-        ASSERT(rd_kafka_conf_set(conf, "group.id", s->group_id, words, sizeof(words)) == RD_KAFKA_CONF_OK);
+        ASSERT(rd_kafka_conf_set(conf, "group.id", s->group_id, words, sizeof(words)) ==
+               RD_KAFKA_CONF_OK);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, c);
     return conf;
@@ -307,7 +345,8 @@ fail:
     return NULL;
 }
 
-/* librdkafka checks how properties go together only when a client is made; making one starts threads and connects lazily, so it is done without brokers. */
+/* librdkafka checks how properties go together only when a client is made; making one starts
+ * threads and connects lazily, so it is done without brokers. */
 int kafka_check(const struct kafka_settings *s, struct error *ret_error)
 {
     struct kafka_client c;
@@ -322,10 +361,12 @@ int kafka_check(const struct kafka_settings *s, struct error *ret_error)
         kafka_client_fini(&c);
         return -1;
     }
-    ASSERT(rd_kafka_conf_set(conf, "bootstrap.servers", "", words, sizeof(words)) == RD_KAFKA_CONF_OK);
+    ASSERT(rd_kafka_conf_set(conf, "bootstrap.servers", "", words, sizeof(words)) ==
+           RD_KAFKA_CONF_OK);
     rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof(words));
     if (rk == NULL) {
-        result = error_set(ret_error, EX_CONFIG, "kafka.properties: librdkafka refuses them: %s", words);
+        result =
+            error_set(ret_error, EX_CONFIG, "kafka.properties: librdkafka refuses them: %s", words);
         rd_kafka_conf_destroy(conf);
     } else {
         rd_kafka_destroy(rk);
@@ -339,8 +380,10 @@ void kafka_transactional_id(const char *group_id, char out[KAFKA_TRANSACTIONAL_I
     snprintf(out, KAFKA_TRANSACTIONAL_ID_MAX, "debitd-relay-%s", group_id);
 }
 
-void kafka_create_command(const struct kafka_settings *s, const char *topic, char out[KAFKA_CREATE_MAX])
+void kafka_create_command(const struct kafka_settings *s, const char *topic,
+                          char out[KAFKA_CREATE_MAX])
 {
-    snprintf(out, KAFKA_CREATE_MAX, "kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 6",
+    snprintf(out, KAFKA_CREATE_MAX,
+             "kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 6",
              s->bootstrap_servers, topic);
 }

@@ -1,6 +1,7 @@
-/* What every Kafka client of the daemon has in common: its configuration, librdkafka's words in our log, and what an error code means to us.
- * This header names no type of rdkafka.h, so that those who only configure need not include it: struct rd_kafka_conf_s is rd_kafka_conf_t, and an
- * `int code` is a rd_kafka_resp_err_t. */
+/* What every Kafka client of the daemon has in common: its configuration, librdkafka's words in
+ * our log, and what an error code means to us. This header names no type of rdkafka.h, so that
+ * those who only configure need not include it: struct rd_kafka_conf_s is rd_kafka_conf_t, and
+ * an `int code` is a rd_kafka_resp_err_t. */
 #ifndef DEBITD_KAFKA_CLIENT_H
 #define DEBITD_KAFKA_CLIENT_H
 
@@ -20,15 +21,18 @@ struct kafka_property {
 struct kafka_settings {
     const char *bootstrap_servers;
     const char *group_id;
-    const struct kafka_property *property; /* passed on to librdkafka as they are, in this order, but for the refused ones */
+    /* passed on to librdkafka as they are, in this order, but for the refused ones */
+    const struct kafka_property *property;
     size_t properties;
 };
 
-/* The keys the guarantees rest on, and why each is refused. NULL: the key is free. Names are compared as librdkafka does, exactly. */
+/* The keys the guarantees rest on, and why each is refused. NULL: the key is free. Names are
+ * compared as librdkafka does, exactly. */
 const char *kafka_refused(const char *name);
 
-/* Checks the settings without connecting: the lists of brokers and the group are there, no refused key, no unknown key, no bad value. 0, or -1 with EX_CONFIG and
- * the key, what is wrong with it and, where one is near, the name that was meant. */
+/* Checks the settings without connecting: the lists of brokers and the group are there, no
+ * refused key, no unknown key, no bad value. 0, or -1 with EX_CONFIG and the key, what is wrong
+ * with it and, where one is near, the name that was meant. */
 int kafka_check(const struct kafka_settings *s, struct error *ret_error) MUST_CHECK;
 
 enum kafka_role {
@@ -37,47 +41,57 @@ enum kafka_role {
     KAFKA_READER,   /* reads back what the producer wrote; never joins a group */
 };
 
-/* One client's log and owner. It is the opaque of the client's callbacks; embedded in whatever owns the client, and must outlive it. */
+/* One client's log and owner. It is the opaque of the client's callbacks; embedded in whatever
+ * owns the client, and must outlive it. */
 struct kafka_client {
-    void *owner; /* for the owner's own callbacks */
-    pthread_mutex_t lock; /* librdkafka logs from threads of its own */
-    int64_t window_us;    /* start of the current window of the rate limit */
+    void *owner;           /* for the owner's own callbacks */
+    pthread_mutex_t lock;  /* librdkafka logs from threads of its own */
+    int64_t window_us;     /* start of the current window of the rate limit */
     unsigned lines, quiet; /* lines logged and kept quiet in it */
 };
 void kafka_client_init(struct kafka_client *c, void *owner);
 void kafka_client_fini(struct kafka_client *c);
 
-/* A configuration for one client: our defaults that may be changed, the properties of the settings, then what the guarantees rest on. The caller owns it until
- * rd_kafka_new has taken it. transactional_id is for KAFKA_PRODUCER only. NULL on failure, with the error of kafka_check. */
-struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_role role, const char *transactional_id,
-                                   struct kafka_client *c, struct error *ret_error) MUST_CHECK;
+/* A configuration for one client: our defaults that may be changed, the properties of the
+ * settings, then what the guarantees rest on. The caller owns it until rd_kafka_new has taken
+ * it. transactional_id is for KAFKA_PRODUCER only. NULL on failure, with the error of
+ * kafka_check. */
+struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_role role,
+                                   const char *transactional_id, struct kafka_client *c,
+                                   struct error *ret_error) MUST_CHECK;
 
-/* The transactional id of the relay of a group: one for the whole group, so that a new relay fences the one before. */
+/* The transactional id of the relay of a group: one for the whole group, so that a new relay
+ * fences the one before. */
 #define KAFKA_TRANSACTIONAL_ID_MAX 300
 void kafka_transactional_id(const char *group_id, char out[KAFKA_TRANSACTIONAL_ID_MAX]);
 
 /* What an error means to us (research: reliability.md A5). */
 enum kafka_trouble {
-    KAFKA_FINE = 0,       /* no error, or none worth a thought: end of partition */
-    KAFKA_TRANSIENT,      /* the network, a broker that restarts, a rebalance: the library goes on by itself */
-    KAFKA_TOO_SLOW,       /* max.poll.interval.ms was exceeded: the partitions are lost, the next poll joins again */
-    KAFKA_OFFSET_GONE,    /* the offset we asked for is not on the topic (any more) */
-    KAFKA_NO_TOPIC,       /* topic or partition does not exist */
-    KAFKA_BAD_BATCH,      /* the library skipped a batch that it could not read: ask for it again */
-    KAFKA_TOO_LARGE,      /* the message itself is unacceptable for its size */
-    KAFKA_DENIED,         /* authentication, authorization, TLS: needs a person, is retried */
-    KAFKA_FENCED,         /* another instance has taken this one's place */
-    KAFKA_FATAL,          /* the client is of no use any more: make a new one */
-    KAFKA_DEFECT,         /* wrong use of the library: ours */
+    KAFKA_FINE = 0, /* no error, or none worth a thought: end of partition */
+    /* the network, a broker that restarts, a rebalance: the library goes on by itself */
+    KAFKA_TRANSIENT,
+    /* max.poll.interval.ms was exceeded: the partitions are lost, the next poll joins again */
+    KAFKA_TOO_SLOW,
+    KAFKA_OFFSET_GONE, /* the offset we asked for is not on the topic (any more) */
+    KAFKA_NO_TOPIC,    /* topic or partition does not exist */
+    KAFKA_BAD_BATCH,   /* the library skipped a batch that it could not read: ask for it again */
+    KAFKA_TOO_LARGE,   /* the message itself is unacceptable for its size */
+    KAFKA_DENIED,      /* authentication, authorization, TLS: needs a person, is retried */
+    KAFKA_FENCED,      /* another instance has taken this one's place */
+    KAFKA_FATAL,       /* the client is of no use any more: make a new one */
+    KAFKA_DEFECT,      /* wrong use of the library: ours */
 };
 enum kafka_trouble kafka_classify(int code);
-const char *kafka_trouble_text(enum kafka_trouble t); /* one word for logs and metrics, "no_topic" */
+/* one word for logs and metrics, "no_topic" */
+const char *kafka_trouble_text(enum kafka_trouble t);
 
 /* The command that creates a topic, for messages to people. */
 #define KAFKA_CREATE_MAX 512
-void kafka_create_command(const struct kafka_settings *s, const char *topic, char out[KAFKA_CREATE_MAX]);
+void kafka_create_command(const struct kafka_settings *s, const char *topic,
+                          char out[KAFKA_CREATE_MAX]);
 
-/* Where a key goes: murmur2 as Kafka's own Java client computes it, so that every producer that follows it puts the same key on the same partition. */
+/* Where a key goes: murmur2 as Kafka's own Java client computes it, so that every producer that
+ * follows it puts the same key on the same partition. */
 uint32_t kafka_murmur2(struct slice key);
 int32_t kafka_partition_of(struct slice key, int32_t partitions); /* partitions > 0 */
 

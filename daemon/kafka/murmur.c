@@ -1,9 +1,10 @@
-/* Kafka's default partitioner: 32-bit MurmurHash2 (Austin Appleby, public domain) with the seed and the sign bit dropped as in
- * org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey. */
+/* Kafka's default partitioner: 32-bit MurmurHash2 (Austin Appleby, public domain) with the seed
+ * and the sign bit dropped as in org.apache.kafka.common.utils.Utils.murmur2 and
+ * BuiltInPartitioner.partitionForKey. */
 #include "kafka/client.h"
 
 #define MULTIPLIER UINT32_C(0x5bd1e995)
-#define SEED UINT32_C(0x9747b28c)
+#define SEED       UINT32_C(0x9747b28c)
 
 static uint32_t mix(uint32_t k)
 {
@@ -19,7 +20,8 @@ uint32_t kafka_murmur2(struct slice key)
     uint32_t h = SEED ^ (uint32_t)key.n;
 
     for (; left >= 4; left -= 4, p += 4) {
-        uint32_t word = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        uint32_t word =
+            (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         h = h * MULTIPLIER ^ mix(word);
     }
     if (left > 0) {

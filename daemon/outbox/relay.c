@@ -72,7 +72,8 @@ static void rest(struct relay *r, int64_t us, bool wakes)
 
 /* ---- refused messages */
 
-/* The parcel that is refused, for certain: of several letters in one batch it cannot be told which the broker means. NULL: they have to be sent one by one. */
+/* The parcel that is refused, for certain: of several letters in one batch it cannot be told
+ * which the broker means. NULL: they have to be sent one by one. */
 static const struct parcel *culprit(const struct relay *r)
 {
     const struct parcel *alert = NULL, *letter = NULL;
@@ -102,16 +103,25 @@ static enum relay_step note_refused(struct relay *r)
         return STEP_DONE;
     }
     if (p->outbox == ALERTS)
-        return relay_failed(r, "the broker refuses an alert of %zu bytes for its size; raise max.message.bytes of the topic %s", strlen(pg_text(r->rows[ALERTS], p->row, ALERT_EVENT)),
+        return relay_failed(r,
+                            "the broker refuses an alert of %zu bytes for its size; raise "
+                            "max.message.bytes of the topic %s",
+                            strlen(pg_text(r->rows[ALERTS], p->row, ALERT_EVENT)),
                             r->topic[ALERTS].name);
     if (strcmp(r->bare, p->id) == 0)
-        return relay_failed(r, "the broker refuses a dead letter although it has neither key, value nor headers; raise max.message.bytes of the topic %s", r->topic[LETTERS].name);
+        return relay_failed(r,
+                            "the broker refuses a dead letter although it has neither key, value "
+                            "nor headers; raise max.message.bytes of the topic %s",
+                            r->topic[LETTERS].name);
     if (strcmp(pg_text(r->rows[LETTERS], p->row, LETTER_TRUNCATED), "t") == 0) {
         snprintf(r->bare, sizeof(r->bare), "%s", p->id);
         return STEP_DONE;
     }
-    log_notice("relay: a dead letter of %s bytes (%s/%s offset %s) is too large for the topic %s: it is sent without its value, which api.rejected keeps",
-               pg_text(r->rows[LETTERS], p->row, LETTER_SIZE), pg_text(r->rows[LETTERS], p->row, LETTER_TOPIC), pg_text(r->rows[LETTERS], p->row, LETTER_PARTITION),
+    log_notice("relay: a dead letter of %s bytes (%s/%s offset %s) is too large for the topic %s: "
+               "it is sent without its value, which api.rejected keeps",
+               pg_text(r->rows[LETTERS], p->row, LETTER_SIZE),
+               pg_text(r->rows[LETTERS], p->row, LETTER_TOPIC),
+               pg_text(r->rows[LETTERS], p->row, LETTER_PARTITION),
                pg_text(r->rows[LETTERS], p->row, LETTER_OFFSET), r->topic[LETTERS].name);
     r->seen.truncated++;
     return rows_truncate(r, p->id);
@@ -123,7 +133,8 @@ static enum relay_step give_back(struct relay *r)
 
     if (step == STEP_DONE)
         step = aborted;
-    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++) /* aborted for certain: none of it is on the topics */
+    /* aborted for certain: none of it is on the topics */
+    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
         if (r->topic[o].partitions > 0)
             step = rows_reset(r, (enum outbox)o);
     return step;
@@ -131,7 +142,8 @@ static enum relay_step give_back(struct relay *r)
 
 /* ---- one round, one term */
 
-/* *ret_busy: there was something, so there may be more. *ret_anew: the producer has aborted, and librdkafka 2.0.2 stumbles over the sequence numbers it left out: make a new one. */
+/* *ret_busy: there was something, so there may be more. *ret_anew: the producer has aborted, and
+ * librdkafka 2.0.2 stumbles over the sequence numbers it left out: make a new one. */
 static enum relay_step round_once(struct relay *r, bool *ret_busy, bool *ret_anew)
 {
     enum relay_step step = rows_fetch(r);
@@ -241,7 +253,8 @@ static void *run(void *arg)
             log_warning("relay: %s; it starts over", r->seen.trouble);
         enter(r, RELAY_WAITING);
         rest(r, r->backoff_us, false);
-        r->backoff_us = r->backoff_us * 2 < RELAY_BACKOFF_MAX_US ? r->backoff_us * 2 : RELAY_BACKOFF_MAX_US;
+        r->backoff_us =
+            r->backoff_us * 2 < RELAY_BACKOFF_MAX_US ? r->backoff_us * 2 : RELAY_BACKOFF_MAX_US;
     }
     pg_close(TAKE(r->pg));
     enter(r, RELAY_ENDED);
@@ -260,7 +273,10 @@ int relay_new(const struct relay_settings *settings, struct relay **ret, struct 
     struct relay *r;
 
     if (strcmp(settings->alerts_topic, settings->dead_letter_topic) == 0)
-        return error_set(ret_error, EX_CONFIG, "topics.alerts and topics.dead_letter are both \"%s\"; they must be two topics", settings->alerts_topic);
+        return error_set(
+            ret_error, EX_CONFIG,
+            "topics.alerts and topics.dead_letter are both \"%s\"; they must be two topics",
+            settings->alerts_topic);
     r = xcalloc(1, sizeof(*r));
     r->settings = *settings;
     kafka_transactional_id(settings->kafka->group_id, r->transactional_id);

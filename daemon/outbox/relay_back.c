@@ -1,4 +1,5 @@
-/* Reading back: what rows in state 1 left on the topics is marked as published. Done after the fence: the relay before can add nothing any more, and its last transaction is decided. */
+/* Reading back: what rows in state 1 left on the topics is marked as published. Done after the
+ * fence: the relay before can add nothing any more, and its last transaction is decided. */
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
@@ -12,8 +13,9 @@
 struct back {
     struct relay *r;
     rd_kafka_t *rk;
-    rd_kafka_topic_partition_list_t *list; /* offset: from where; opaque: not NULL once its end has been met */
-    int open;                              /* partitions whose end has not been met */
+    /* offset: from where; opaque: not NULL once its end has been met */
+    rd_kafka_topic_partition_list_t *list;
+    int open; /* partitions whose end has not been met */
     struct buffer ids[OUTBOXES];
     int64_t count[OUTBOXES];
 };
@@ -23,7 +25,8 @@ static enum outbox outbox_of(const struct relay *r, const char *topic)
     return strcmp(topic, r->topic[ALERTS].name) == 0 ? ALERTS : LETTERS;
 }
 
-/* Where to read; rows claimed for a partition that is no more, or from beyond the end, cannot be on the topic. */
+/* Where to read; rows claimed for a partition that is no more, or from beyond the end, cannot be
+ * on the topic. */
 static enum relay_step collect(struct back *b, enum outbox o)
 {
     CLEANUP(pg_result_freep) struct pg_result *rows = NULL;
@@ -36,7 +39,8 @@ static enum relay_step collect(struct back *b, enum outbox o)
     for (int i = 0; i < pg_rows(rows); i++) {
         int64_t partition = pg_text_int(rows, i, 0), floor = pg_text_int(rows, i, 1);
 
-        if (partition >= 0 && partition < t->partitions && floor >= 0 && floor < t->floor[partition])
+        if (partition >= 0 && partition < t->partitions && floor >= 0 &&
+            floor < t->floor[partition])
             rd_kafka_topic_partition_list_add(b->list, t->name, (int32_t)partition)->offset = floor;
     }
     return STEP_DONE;
@@ -80,7 +84,8 @@ static enum relay_step see(struct back *b, const rd_kafka_message_t *m)
     size_t n = 0;
 
     /* The last one: a dead letter may have come with such a header of its own. */
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR || rd_kafka_header_get_last(headers, HEADER_ID, &id, &n) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, HEADER_ID, &id, &n) != RD_KAFKA_RESP_ERR_NO_ERROR ||
         id == NULL || !is_id(o, id, n))
         return STEP_DONE;
     buffer_text(&b->ids[o], b->count[o]++ == 0 ? "{" : ",");
@@ -93,7 +98,8 @@ static void reach(struct back *b, const char *topic, int32_t partition, int64_t 
 {
     rd_kafka_topic_partition_t *e = rd_kafka_topic_partition_list_find(b->list, topic, partition);
 
-    if (e == NULL || e->opaque != NULL || offset < b->r->topic[outbox_of(b->r, topic)].floor[partition])
+    if (e == NULL || e->opaque != NULL ||
+        offset < b->r->topic[outbox_of(b->r, topic)].floor[partition])
         return;
     e->opaque = e;
     b->open--;
@@ -106,8 +112,10 @@ static enum relay_step read_one(struct back *b, int64_t *silent_since_us)
 
     atomic_fetch_add(&b->r->beat, 1);
     if (m == NULL)
-        return monotonic_us() - *silent_since_us < RELAY_SILENCE_US ? STEP_DONE
-                                                                     : relay_failed(b->r, "reading back what was published: nothing came for 30 s; is a foreign transaction open on the topic?");
+        return monotonic_us() - *silent_since_us < RELAY_SILENCE_US
+                   ? STEP_DONE
+                   : relay_failed(b->r, "reading back what was published: nothing came for 30 s; "
+                                        "is a foreign transaction open on the topic?");
     *silent_since_us = monotonic_us();
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         reach(b, rd_kafka_topic_name(m->rkt), m->partition, m->offset);
@@ -115,7 +123,8 @@ static enum relay_step read_one(struct back *b, int64_t *silent_since_us)
         step = see(b, m);
         reach(b, rd_kafka_topic_name(m->rkt), m->partition, m->offset + 1);
     } else if (kafka_classify((int)m->err) != KAFKA_TRANSIENT) {
-        step = relay_failed(b->r, "reading back what was published: %s", rd_kafka_message_errstr(m));
+        step =
+            relay_failed(b->r, "reading back what was published: %s", rd_kafka_message_errstr(m));
     }
     rd_kafka_message_destroy(m);
     return step;
@@ -145,7 +154,8 @@ static enum relay_step read_topics(struct back *b)
     struct error error = { 0 };
     char words[400] = "";
     enum relay_step step;
-    rd_kafka_conf_t *conf = kafka_conf(b->r->settings.kafka, KAFKA_READER, NULL, &b->r->reader_client, &error);
+    rd_kafka_conf_t *conf =
+        kafka_conf(b->r->settings.kafka, KAFKA_READER, NULL, &b->r->reader_client, &error);
 
     if (conf == NULL)
         return relay_failed(b->r, "%s", error.text);
@@ -170,7 +180,8 @@ enum relay_step topics_read_back(struct relay *r)
 
     for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++) {
         r->topic[o].reading_back = false;
-        if (r->topic[o].partitions > 0) /* where the topic is missing, its rows stay claimed until it is there */
+        /* where the topic is missing, its rows stay claimed until it is there */
+        if (r->topic[o].partitions > 0)
             step = collect(&b, (enum outbox)o);
         any |= r->topic[o].reading_back;
     }
@@ -180,7 +191,9 @@ enum relay_step topics_read_back(struct relay *r)
         if (r->topic[o].reading_back)
             step = rows_reset(r, (enum outbox)o);
     if (step == STEP_DONE && any)
-        log_notice("relay: of what a relay before had claimed, %" PRIu64 " messages stand on the topics; the rest is published again", r->seen.found - before);
+        log_notice("relay: of what a relay before had claimed, %" PRIu64
+                   " messages stand on the topics; the rest is published again",
+                   r->seen.found - before);
     for (int o = 0; o < OUTBOXES; o++)
         buffer_fini(&b.ids[o]);
     rd_kafka_topic_partition_list_destroy(b.list);

@@ -1,4 +1,5 @@
-/* Shared by relay.c (thread, order of steps), relay_rows.c (PostgreSQL) and relay_topics.c (Kafka). Everything belongs to the relay's thread, but for what stands under `lock`. */
+/* Shared by relay.c (thread, order of steps), relay_rows.c (PostgreSQL) and relay_topics.c
+ * (Kafka). Everything belongs to the relay's thread, but for what stands under `lock`. */
 #ifndef DEBITD_OUTBOX_RELAY_INTERNAL_H
 #define DEBITD_OUTBOX_RELAY_INTERNAL_H
 
@@ -12,21 +13,26 @@
 #include <stdatomic.h>
 
 /* Limits. */
-#define RELAY_ROWS_MAX 500                       /* of each kind in one transaction */
-#define RELAY_LETTER_BYTES_MAX (8 * 1024 * 1024) /* of dead letters' values in one transaction, but for a single larger one */
-#define RELAY_IDLE_US INT64_C(50000)             /* between looks into the outbox without a wake */
-#define RELAY_STANDBY_US INT64_C(1000000)
-#define RELAY_TAKEOVER_US INT64_C(20000000)
-#define RELAY_TOPICS_US INT64_C(5000000)         /* between looks for a topic that is missing */
-#define RELAY_BACKOFF_MIN_US INT64_C(100000)
-#define RELAY_BACKOFF_MAX_US INT64_C(5000000)
-#define RELAY_SLICE_MS 2000                      /* longest single wait for Kafka, where the wait can be cut */
-#define RELAY_SIGN_US INT64_C(2000000)           /* between signs of life in PostgreSQL while waiting for Kafka */
-#define RELAY_INIT_US INT64_C(60000000)          /* for a predecessor's transaction to be ended */
-#define RELAY_REPORTS_US INT64_C(10000000)       /* for the delivery of one transaction's messages */
-#define RELAY_SILENCE_US INT64_C(30000000)       /* reading back without a message or an end */
+#define RELAY_ROWS_MAX         500 /* of each kind in one transaction */
+/* of dead letters' values in one transaction, but for a single larger one */
+#define RELAY_LETTER_BYTES_MAX (8 * 1024 * 1024)
+#define RELAY_IDLE_US          INT64_C(50000) /* between looks into the outbox without a wake */
+#define RELAY_STANDBY_US       INT64_C(1000000)
+#define RELAY_TAKEOVER_US      INT64_C(20000000)
+#define RELAY_TOPICS_US        INT64_C(5000000) /* between looks for a topic that is missing */
+#define RELAY_BACKOFF_MIN_US   INT64_C(100000)
+#define RELAY_BACKOFF_MAX_US   INT64_C(5000000)
+/* longest single wait for Kafka, where the wait can be cut */
+#define RELAY_SLICE_MS         2000
+/* between signs of life in PostgreSQL while waiting for Kafka */
+#define RELAY_SIGN_US          INT64_C(2000000)
+#define RELAY_INIT_US          INT64_C(60000000) /* for a predecessor's transaction to be ended */
+/* for the delivery of one transaction's messages */
+#define RELAY_REPORTS_US       INT64_C(10000000)
+#define RELAY_SILENCE_US       INT64_C(30000000) /* reading back without a message or an end */
 
-/* How a step ended. Anything but DONE makes the relay start over, after the words have been logged. */
+/* How a step ended. Anything but DONE makes the relay start over, after the words have been
+ * logged. */
 enum relay_step { STEP_DONE = 0, STEP_FAILED, STEP_FENCED };
 
 enum outbox { ALERTS, LETTERS, OUTBOXES };
@@ -69,11 +75,13 @@ struct relay {
     struct parcel *parcel; /* RELAY_ROWS_MAX of each */
     size_t parcels;
     size_t delivered, refused; /* reports of this transaction that were good; for size */
-    char refusal[200];       /* the last bad report */
-    int alone;               /* so many letters are still to be sent one in a transaction, to find the one that is refused */
-    char bare[24];           /* the id of a letter that is refused even without value: sent without headers too */
-    struct buffer hex;       /* decoded bytes of the letter at hand */
-    struct buffer list[3];   /* array literals */
+    char refusal[200];         /* the last bad report */
+    /* so many letters are still to be sent one in a transaction, to find the one that is refused */
+    int alone;
+    /* the id of a letter that is refused even without value: sent without headers too */
+    char bare[24];
+    struct buffer hex;     /* decoded bytes of the letter at hand */
+    struct buffer list[3]; /* array literals */
     int64_t backoff_us;
     struct complaint failure;
     struct relay_status seen;
@@ -86,7 +94,8 @@ struct relay {
 
 /* relay.c */
 void relay_publish_status(struct relay *r);
-/* Beats, and tells PostgreSQL that we live if it has not heard from us for long. FENCED: we are the relay no more. */
+/* Beats, and tells PostgreSQL that we live if it has not heard from us for long. FENCED: we are
+ * the relay no more. */
 enum relay_step relay_sign(struct relay *r);
 /* Notes the words of what failed, for the log and the status. */
 enum relay_step relay_failed(struct relay *r, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -96,16 +105,18 @@ static inline bool relay_stopping(struct relay *r)
 }
 
 /* relay_rows.c */
-enum relay_step rows_open(struct relay *r);                  /* the session */
-enum relay_step rows_lead(struct relay *r, bool *ret_leads); /* be the one relay; not leading is no failure */
+enum relay_step rows_open(struct relay *r); /* the session */
+/* be the one relay; not leading is no failure */
+enum relay_step rows_lead(struct relay *r, bool *ret_leads);
 enum relay_step rows_epoch(struct relay *r);
 enum relay_step rows_alive(struct relay *r);
-/* The partitions of which rows are claimed, and from where on; the caller frees the result: columns partition, floor. */
+/* The partitions of which rows are claimed, and from where on; the caller frees the result:
+ * columns partition, floor. */
 enum relay_step rows_claimed(struct relay *r, enum outbox o, struct pg_result **ret);
 enum relay_step rows_reset(struct relay *r, enum outbox o);
 /* ids: an array literal. *ret_marked may be NULL. */
 enum relay_step rows_mark(struct relay *r, enum outbox o, const char *ids, int64_t *ret_marked);
-enum relay_step rows_fetch(struct relay *r);                 /* fills rows and parcel */
+enum relay_step rows_fetch(struct relay *r); /* fills rows and parcel */
 enum relay_step rows_claim(struct relay *r);
 enum relay_step rows_mark_parcels(struct relay *r);
 enum relay_step rows_truncate(struct relay *r, const char *id);
@@ -114,8 +125,10 @@ void rows_clear(struct relay *r);
 /* relay_topics.c */
 enum relay_step topics_connect(struct relay *r); /* producer, metadata, init_transactions, floors */
 void topics_disconnect(struct relay *r);
-enum relay_step topics_look(struct relay *r, bool *ret_appeared); /* has a missing topic been created? */
-/* Produces and commits the parcels. *ret_refused: some were refused for their size, and the transaction was aborted. */
+/* has a missing topic been created? */
+enum relay_step topics_look(struct relay *r, bool *ret_appeared);
+/* Produces and commits the parcels. *ret_refused: some were refused for their size, and the
+ * transaction was aborted. */
 enum relay_step topics_publish(struct relay *r, size_t *ret_refused);
 
 enum relay_step topics_abort(struct relay *r);
@@ -126,9 +139,24 @@ enum relay_step topics_read_back(struct relay *r); /* marks what is there, opens
 /* relay_letter.c */
 /* The headers of a parcel, to be given to the library or destroyed. */
 rd_kafka_headers_t *letter_headers(struct relay *r, const struct parcel *p);
-/* Bytes of a column that holds hex; absent where it is null. Valid until the buffer is used again. */
+/* Bytes of a column that holds hex; absent where it is null. Valid until the buffer is used
+ * again. */
 struct slice letter_hex(struct buffer *b, const struct pg_result *rows, int row, int column);
-enum letter_column { LETTER_ID, LETTER_TOPIC, LETTER_PARTITION, LETTER_OFFSET, LETTER_REASON, LETTER_DETAIL, LETTER_TRUNCATED, LETTER_SIZE, LETTER_KEY, LETTER_VALUE, LETTER_NAMES, LETTER_VALUES, LETTER_HEADERS };
+enum letter_column {
+    LETTER_ID,
+    LETTER_TOPIC,
+    LETTER_PARTITION,
+    LETTER_OFFSET,
+    LETTER_REASON,
+    LETTER_DETAIL,
+    LETTER_TRUNCATED,
+    LETTER_SIZE,
+    LETTER_KEY,
+    LETTER_VALUE,
+    LETTER_NAMES,
+    LETTER_VALUES,
+    LETTER_HEADERS
+};
 enum alert_column { ALERT_ID, ALERT_KEY, ALERT_EVENT };
 
 #define HEADER_ID "debitd-id" /* of alerts and letters: by it reading back knows them */

@@ -1,4 +1,5 @@
-/* What goes out with a message: headers of alerts and of dead letters, bytes back from their hex text. */
+/* What goes out with a message: headers of alerts and of dead letters, bytes back from their hex
+ * text. */
 #include "outbox/relay_internal.h"
 
 #include <string.h>
@@ -52,7 +53,8 @@ static struct slice next(const char **list)
 static void add_original(struct relay *r, rd_kafka_headers_t *h, int row)
 {
     const struct pg_result *rows = r->rows[LETTERS];
-    const char *names = pg_text(rows, row, LETTER_NAMES), *values = pg_text(rows, row, LETTER_VALUES);
+    const char *names = pg_text(rows, row, LETTER_NAMES),
+               *values = pg_text(rows, row, LETTER_VALUES);
     int64_t count = pg_text_int(rows, row, LETTER_HEADERS);
     struct buffer name = BUFFER_NULL;
 
@@ -90,7 +92,8 @@ rd_kafka_headers_t *letter_headers(struct relay *r, const struct parcel *p)
     add(h, "__connect.errors.offset", pg_text(rows, p->row, LETTER_OFFSET));
     add(h, "__connect.errors.exception.message", pg_text(rows, p->row, LETTER_DETAIL));
     if (bare || strcmp(pg_text(rows, p->row, LETTER_TRUNCATED), "t") == 0)
-        add(h, "debitd-truncated", pg_text(rows, p->row, LETTER_SIZE)); /* how many bytes the value has */
+        /* how many bytes the value has */
+        add(h, "debitd-truncated", pg_text(rows, p->row, LETTER_SIZE));
     add(h, HEADER_ID, p->id);
     return h;
 }

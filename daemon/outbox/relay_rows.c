@@ -1,5 +1,6 @@
-/* The relay in PostgreSQL: lock, epoch, and the states of the outbox rows. Every statement is a transaction of its own, and each that changes a row checks the epoch under a lock that a
- * new relay's epoch has to wait for. */
+/* The relay in PostgreSQL: lock, epoch, and the states of the outbox rows. Every statement is a
+ * transaction of its own, and each that changes a row checks the epoch under a lock that a new
+ * relay's epoch has to wait for. */
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
@@ -13,7 +14,8 @@ static const char *const claim_sql[] = { "relay_claim_alerts", "relay_claim_lett
 static const char *const mark_sql[] = { "relay_mark_alerts", "relay_mark_letters" };
 static const char *const reset_sql[] = { "relay_reset_alerts", "relay_reset_letters" };
 
-static enum relay_step run(struct relay *r, const char *doing, const char *query, int params, const char *const *param, struct pg_result **ret)
+static enum relay_step run(struct relay *r, const char *doing, const char *query, int params,
+                           const char *const *param, struct pg_result **ret)
 {
     struct error error = { 0 };
     char path[80];
@@ -43,7 +45,8 @@ static enum relay_step run(struct relay *r, const char *doing, const char *query
 }
 
 /* Of a statement that answers (rows of the fence, rows changed). */
-static enum relay_step run_fenced(struct relay *r, const char *doing, const char *query, int params, const char *const *param, int64_t *ret_changed)
+static enum relay_step run_fenced(struct relay *r, const char *doing, const char *query, int params,
+                                  const char *const *param, int64_t *ret_changed)
 {
     CLEANUP(pg_result_freep) struct pg_result *result = NULL;
     enum relay_step step = run(r, doing, query, params, param, &result);
@@ -91,7 +94,8 @@ enum relay_step rows_lead(struct relay *r, bool *ret_leads)
     snprintf(seconds, sizeof(seconds), "%" PRId64, takeover_us / US_PER_SECOND);
     step = run(r, "looking whether the relay is still alive", "relay_evict", 1, param, &result);
     if (step == STEP_DONE && pg_text_int(result, 0, 0) > 0)
-        log_notice("relay: the session of the relay before was silent for %s s and has been ended", seconds);
+        log_notice("relay: the session of the relay before was silent for %s s and has been ended",
+                   seconds);
     return step;
 }
 
@@ -104,7 +108,8 @@ enum relay_step rows_epoch(struct relay *r)
     if (step != STEP_DONE)
         return step;
     if (pg_rows(result) != 1)
-        return relay_failed(r, "becoming the relay: table debitd.relay has no row; debitctl migrate makes it");
+        return relay_failed(
+            r, "becoming the relay: table debitd.relay has no row; debitctl migrate makes it");
     r->epoch = pg_text_int(result, 0, 0);
     snprintf(r->epoch_text, sizeof(r->epoch_text), "%" PRId64, r->epoch);
     return STEP_DONE;
@@ -114,21 +119,24 @@ enum relay_step rows_alive(struct relay *r)
 {
     CLEANUP(pg_result_freep) struct pg_result *result = NULL;
     const char *const param[] = { r->epoch_text };
-    enum relay_step step = run(r, "looking whether we are still the relay", "relay_alive", 1, param, &result);
+    enum relay_step step =
+        run(r, "looking whether we are still the relay", "relay_alive", 1, param, &result);
 
     return step == STEP_DONE && pg_rows(result) == 0 ? STEP_FENCED : step;
 }
 
 enum relay_step rows_claimed(struct relay *r, enum outbox o, struct pg_result **ret)
 {
-    return run(r, "looking for messages that were claimed and not marked", claimed_sql[o], 0, NULL, ret);
+    return run(r, "looking for messages that were claimed and not marked", claimed_sql[o], 0, NULL,
+               ret);
 }
 
 enum relay_step rows_reset(struct relay *r, enum outbox o)
 {
     const char *const param[] = { r->epoch_text };
 
-    return run_fenced(r, "opening messages again that were not published", reset_sql[o], 1, param, NULL);
+    return run_fenced(r, "opening messages again that were not published", reset_sql[o], 1, param,
+                      NULL);
 }
 
 enum relay_step rows_mark(struct relay *r, enum outbox o, const char *ids, int64_t *ret_marked)
@@ -142,7 +150,8 @@ enum relay_step rows_truncate(struct relay *r, const char *id)
 {
     const char *const param[] = { r->epoch_text, id };
 
-    return run_fenced(r, "noting that a dead letter is too large", "relay_truncate", 2, param, NULL);
+    return run_fenced(r, "noting that a dead letter is too large", "relay_truncate", 2, param,
+                      NULL);
 }
 
 void rows_clear(struct relay *r)
@@ -169,7 +178,8 @@ static void add_parcels(struct relay *r, enum outbox o)
         if (key.p != NULL)
             p->partition = kafka_partition_of(key, r->topic[o].partitions);
         else
-            p->partition = (int32_t)(pg_text_int(r->rows[o], i, LETTER_ID) % r->topic[o].partitions);
+            p->partition =
+                (int32_t)(pg_text_int(r->rows[o], i, LETTER_ID) % r->topic[o].partitions);
     }
 }
 
@@ -182,7 +192,8 @@ enum relay_step rows_fetch(struct relay *r)
     rows_clear(r);
     if (r->topic[ALERTS].partitions > 0) {
         snprintf(most, sizeof(most), "%d", RELAY_ROWS_MAX);
-        step = run(r, "reading alerts to be published", "relay_open_alerts", 1, param, &r->rows[ALERTS]);
+        step = run(r, "reading alerts to be published", "relay_open_alerts", 1, param,
+                   &r->rows[ALERTS]);
         if (step != STEP_DONE)
             return step;
         add_parcels(r, ALERTS);
@@ -190,7 +201,8 @@ enum relay_step rows_fetch(struct relay *r)
     if (r->topic[LETTERS].partitions > 0) {
         snprintf(most, sizeof(most), "%d", r->alone > 0 ? 1 : RELAY_ROWS_MAX);
         snprintf(bytes, sizeof(bytes), "%d", RELAY_LETTER_BYTES_MAX);
-        step = run(r, "reading dead letters to be published", "relay_open_letters", 2, param, &r->rows[LETTERS]);
+        step = run(r, "reading dead letters to be published", "relay_open_letters", 2, param,
+                   &r->rows[LETTERS]);
         if (step != STEP_DONE)
             return step;
         add_parcels(r, LETTERS);
@@ -227,7 +239,8 @@ enum relay_step rows_claim(struct relay *r)
 {
     for (int o = 0; o < OUTBOXES; o++) {
         int64_t n = list_parcels(r, (enum outbox)o), claimed = 0;
-        const char *const param[] = { r->epoch_text, buffer_cstr(&r->list[0]), buffer_cstr(&r->list[1]), buffer_cstr(&r->list[2]) };
+        const char *const param[] = { r->epoch_text, buffer_cstr(&r->list[0]),
+                                      buffer_cstr(&r->list[1]), buffer_cstr(&r->list[2]) };
         enum relay_step step;
 
         if (n == 0)
@@ -236,7 +249,10 @@ enum relay_step rows_claim(struct relay *r)
         if (step != STEP_DONE)
             return step;
         if (claimed != n)
-            return relay_failed(r, "claiming messages to be published: %" PRId64 " of %" PRId64 " were open; somebody else changes their states", claimed, n);
+            return relay_failed(r,
+                                "claiming messages to be published: %" PRId64 " of %" PRId64
+                                " were open; somebody else changes their states",
+                                claimed, n);
     }
     return STEP_DONE;
 }
@@ -253,7 +269,9 @@ enum relay_step rows_mark_parcels(struct relay *r)
         if (step != STEP_DONE)
             return step;
         if (marked != n)
-            return relay_failed(r, "marking messages as published: %" PRId64 " of %" PRId64 " were claimed", marked, n);
+            return relay_failed(
+                r, "marking messages as published: %" PRId64 " of %" PRId64 " were claimed", marked,
+                n);
         if (o == ALERTS)
             r->seen.alerts += (uint64_t)n;
         else

@@ -1,4 +1,5 @@
-/* The relay in Kafka: producer and its fence, where the topics end, reading back, and the transaction that publishes. */
+/* The relay in Kafka: producer and its fence, where the topics end, reading back, and the
+ * transaction that publishes. */
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
@@ -14,7 +15,8 @@ static enum relay_step failed_with(struct relay *r, const char *doing, rd_kafka_
     enum relay_step step;
 
     if (*r->refusal != '\0')
-        step = relay_failed(r, "%s: %s; the last message reported: %s", doing, rd_kafka_error_string(error), r->refusal);
+        step = relay_failed(r, "%s: %s; the last message reported: %s", doing,
+                            rd_kafka_error_string(error), r->refusal);
     else
         step = relay_failed(r, "%s: %s", doing, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
@@ -55,8 +57,9 @@ static void complain_missing(struct relay *r, enum outbox o)
     if (!complaint_due(&t->missing, monotonic_us(), &repeats))
         return;
     kafka_create_command(r->settings.kafka, t->name, command);
-    log_error("relay: the topic %s does not exist, so %s wait in the database; debitd creates no topics, create it with: %s (looked for again every 5 s)", t->name,
-              o == ALERTS ? "alerts" : "dead letters", command);
+    log_error("relay: the topic %s does not exist, so %s wait in the database; debitd creates no "
+              "topics, create it with: %s (looked for again every 5 s)",
+              t->name, o == ALERTS ? "alerts" : "dead letters", command);
 }
 
 /* Sets the number of partitions; 0 where the topic does not exist. */
@@ -69,7 +72,8 @@ static enum relay_step look(struct relay *r, enum outbox o)
     rd_kafka_resp_err_t err;
 
     atomic_fetch_add(&r->beat, 1);
-    err = topic ? rd_kafka_metadata(r->producer, 0, topic, &md, 2 * RELAY_SLICE_MS) : rd_kafka_last_error();
+    err = topic ? rd_kafka_metadata(r->producer, 0, topic, &md, 2 * RELAY_SLICE_MS)
+                : rd_kafka_last_error();
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     t->partitions = 0;
@@ -98,7 +102,8 @@ static void note_missing(struct relay *r)
 enum relay_step topics_look(struct relay *r, bool *ret_appeared)
 {
     *ret_appeared = false;
-    if ((r->topic[ALERTS].partitions > 0 && r->topic[LETTERS].partitions > 0) || monotonic_us() < r->topics_at_us)
+    if ((r->topic[ALERTS].partitions > 0 && r->topic[LETTERS].partitions > 0) ||
+        monotonic_us() < r->topics_at_us)
         return STEP_DONE;
     for (int o = 0; o < OUTBOXES; o++) {
         enum relay_step step;
@@ -114,7 +119,8 @@ enum relay_step topics_look(struct relay *r, bool *ret_appeared)
     return STEP_DONE;
 }
 
-/* The end of every partition: what is claimed from now on stands behind it, what was claimed before stands in front of it. The producer reads uncommitted, so this is the true end. */
+/* The end of every partition: what is claimed from now on stands behind it, what was claimed
+ * before stands in front of it. The producer reads uncommitted, so this is the true end. */
 static enum relay_step find_ends(struct relay *r)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
@@ -133,13 +139,16 @@ static enum relay_step find_ends(struct relay *r)
         err = rd_kafka_offsets_for_times(r->producer, list, 5 * RELAY_SLICE_MS);
     for (int i = 0; i < list->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         const rd_kafka_topic_partition_t *e = &list->elems[i];
-        struct relay_topic *t = &r->topic[strcmp(e->topic, r->topic[ALERTS].name) == 0 ? ALERTS : LETTERS];
+        struct relay_topic *t =
+            &r->topic[strcmp(e->topic, r->topic[ALERTS].name) == 0 ? ALERTS : LETTERS];
 
-        err = e->err == RD_KAFKA_RESP_ERR_NO_ERROR && e->offset < 0 ? RD_KAFKA_RESP_ERR__NO_OFFSET : e->err;
+        err = e->err == RD_KAFKA_RESP_ERR_NO_ERROR && e->offset < 0 ? RD_KAFKA_RESP_ERR__NO_OFFSET
+                                                                    : e->err;
         t->floor[e->partition] = e->offset;
     }
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        step = relay_failed(r, "asking Kafka where the topics %s and %s end: %s", r->topic[ALERTS].name, r->topic[LETTERS].name, rd_kafka_err2str(err));
+        step = relay_failed(r, "asking Kafka where the topics %s and %s end: %s",
+                            r->topic[ALERTS].name, r->topic[LETTERS].name, rd_kafka_err2str(err));
     rd_kafka_topic_partition_list_destroy(list);
     return step;
 }
@@ -170,7 +179,8 @@ enum relay_step topics_connect(struct relay *r)
     struct error error = { 0 };
     char words[400] = "";
     enum relay_step step = STEP_DONE;
-    rd_kafka_conf_t *conf = kafka_conf(r->settings.kafka, KAFKA_PRODUCER, r->transactional_id, &r->producer_client, &error);
+    rd_kafka_conf_t *conf = kafka_conf(r->settings.kafka, KAFKA_PRODUCER, r->transactional_id,
+                                       &r->producer_client, &error);
 
     ASSERT(r->producer == NULL);
     if (conf == NULL)
@@ -182,7 +192,8 @@ enum relay_step topics_connect(struct relay *r)
         return relay_failed(r, "making the Kafka producer: %s", words);
     }
     *r->refusal = '\0';
-    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++) /* also: metadata in the first transaction would cost it a second */
+    /* also: metadata in the first transaction would cost it a second */
+    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
         step = look(r, (enum outbox)o);
     note_missing(r);
     if (step == STEP_DONE)
@@ -219,21 +230,25 @@ static enum relay_step produce(struct relay *r, struct parcel *p)
             key = SLICE_ABSENT;
     }
     for (;;) {
-        rd_kafka_resp_err_t err = rd_kafka_producev(r->producer, RD_KAFKA_V_TOPIC(r->topic[p->outbox].name), RD_KAFKA_V_PARTITION(p->partition),
-                                                    RD_KAFKA_V_KEY((void *)(uintptr_t)key.p, key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
-                                                    RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(p), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+        rd_kafka_resp_err_t err = rd_kafka_producev(
+            r->producer, RD_KAFKA_V_TOPIC(r->topic[p->outbox].name),
+            RD_KAFKA_V_PARTITION(p->partition), RD_KAFKA_V_KEY((void *)(uintptr_t)key.p, key.n),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n), RD_KAFKA_V_HEADERS(headers),
+            RD_KAFKA_V_OPAQUE(p), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
 
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             rd_kafka_poll(r->producer, 0);
             return STEP_DONE;
         }
-        if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && *r->refusal == '\0') { /* reports make room; a bad one ends the transaction anyway */
+        /* reports make room; a bad one ends the transaction anyway */
+        if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && *r->refusal == '\0') {
             atomic_fetch_add(&r->beat, 1);
             rd_kafka_poll(r->producer, 100);
             continue;
         }
         rd_kafka_headers_destroy(headers);
-        /* The transaction takes no more: a report has made it void, and may still be on its way to us. */
+        /* The transaction takes no more: a report has made it void, and may still be on its way
+         * to us. */
         for (int i = 0; err == RD_KAFKA_RESP_ERR__STATE && *r->refusal == '\0' && i < 20; i++)
             rd_kafka_poll(r->producer, 100);
         if (r->refused > 0)
@@ -242,18 +257,21 @@ static enum relay_step produce(struct relay *r, struct parcel *p)
             refuse_parcel(r, p);
             return STEP_DONE;
         }
-        return relay_failed(r, "producing to %s: %s", r->topic[p->outbox].name, rd_kafka_err2str(err));
+        return relay_failed(r, "producing to %s: %s", r->topic[p->outbox].name,
+                            rd_kafka_err2str(err));
     }
 }
 
-/* Waits for the reports before the commit: commit_transaction would wait for messages that cannot be sent any more behind one that was refused. */
+/* Waits for the reports before the commit: commit_transaction would wait for messages that
+ * cannot be sent any more behind one that was refused. */
 static enum relay_step await_reports(struct relay *r)
 {
     int64_t until = monotonic_us() + RELAY_REPORTS_US;
 
     while (r->delivered < r->parcels && *r->refusal == '\0') {
         if (monotonic_us() >= until)
-            return relay_failed(r, "producing: only %zu of %zu messages were delivered within 10 s", r->delivered, r->parcels);
+            return relay_failed(r, "producing: only %zu of %zu messages were delivered within 10 s",
+                                r->delivered, r->parcels);
         atomic_fetch_add(&r->beat, 1);
         rd_kafka_poll(r->producer, 100);
     }
@@ -285,7 +303,8 @@ enum relay_step topics_publish(struct relay *r, size_t *ret_refused)
         ASSERT(r->delivered == r->parcels);
         return STEP_DONE;
     }
-    return failed_with(r, "committing a Kafka transaction", error); /* also when it went unanswered: then reading back decides */
+    /* also when it went unanswered: then reading back decides */
+    return failed_with(r, "committing a Kafka transaction", error);
 }
 
 enum relay_step topics_abort(struct relay *r)
