@@ -1,8 +1,11 @@
--- The account operations of contract 1.2 as SQL functions: thin wrappers that end where events from Kafka end. key: the idempotency key; the same twice books once. They are their
--- own source, '/debitd/sql', with the key as id. The outcome is done, duplicate or rejected; reason is a code of contract 5, or unknown_account where the account is not open: there is
--- no message that could be parked.
+-- The account operations of contract 1.2 as SQL functions: thin wrappers that end where events from
+-- Kafka end. key: the idempotency key; the same twice books once. They are their own source,
+-- '/debitd/sql', with the key as id. The outcome is done, duplicate or rejected; reason is a code
+-- of contract 5, or unknown_account where the account is not open: there is no message that could
+-- be parked.
 --
--- SECURITY DEFINER, so that debitd_admin needs no right on any table: it can do what these functions do and nothing else, not write an entry or move a balance by hand.
+-- SECURITY DEFINER, so that debitd_admin needs no right on any table: it can do what these
+-- functions do and nothing else, not write an entry or move a balance by hand.
 
 CREATE SCHEMA IF NOT EXISTS api;
 

@@ -1,12 +1,14 @@
--- Who may do what (contract 6). Runs after everything else, on every migrate: it grants on what is there.
+-- Who may do what (contract 6). Runs after everything else, on every migrate: it grants on what is
+-- there.
 --
 --   debitd_writer   the daemon: books; no DDL, no UPDATE or DELETE on entries and identities
 --   debitd_reader   all of api
 --   debitd_account  api, but only the rows of the account in setting debitd.account
 --   debitd_admin    api, and the account operations
 --
--- Views of api run with the rights of who reads them (security_invoker), so that row-level security of the tables behind holds for them; hence the SELECT on these tables. It stands on
--- the partitioned ledger alone: its leaves are the writer's, nobody else may read them directly.
+-- Views of api run with the rights of who reads them (security_invoker), so that row-level security
+-- of the tables behind holds for them; hence the SELECT on these tables. It stands on the
+-- partitioned ledger alone: its leaves are the writer's, nobody else may read them directly.
 
 DO $$
 DECLARE
@@ -92,9 +94,6 @@ GRANT EXECUTE ON FUNCTION debitd.ctl_command(text, text, text, jsonb) TO debitd_
 DO $$
 DECLARE
     object record;
-    -- The only functions of api that change something.
-    operations CONSTANT text[] := '{account_open,account_update,account_close,account_assign,credit_purchase,credit_grant,
-        credit_refund,credit_adjust,invoice_pay}';
 BEGIN
     FOR object IN SELECT c.oid::regclass AS name, c.relname FROM pg_class c WHERE c.relnamespace = 'api'::regnamespace AND c.relkind = 'v' LOOP
         EXECUTE format('GRANT SELECT ON %s TO debitd_writer, debitd_reader, debitd_admin', object.name);
@@ -103,8 +102,8 @@ BEGIN
             EXECUTE format('GRANT SELECT ON %s TO debitd_account', object.name);
         END IF;
     END LOOP;
-    FOR object IN SELECT p.oid::regprocedure AS name, p.proname FROM pg_proc p WHERE p.pronamespace = 'api'::regnamespace LOOP
-        IF object.proname = ANY (operations) THEN
+    FOR object IN SELECT p.oid::regprocedure AS name, p.provolatile FROM pg_proc p WHERE p.pronamespace = 'api'::regnamespace LOOP
+        IF object.provolatile = 'v' THEN -- it changes something
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_admin', object.name);
         ELSE
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO debitd_writer, debitd_reader, debitd_admin, debitd_account',

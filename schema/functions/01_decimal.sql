@@ -1,5 +1,6 @@
--- Exact decimals: what numeric does not do by itself is round half to even (contract 2.1).
--- Pure functions; every result is in shortest form (no trailing zeros), as all amounts and quantities of the books are.
+-- Exact decimals: what numeric does not do by itself is round half to even (contract 2.1). Pure
+-- functions; every result is in shortest form (no trailing zeros), as all amounts and quantities of
+-- the books are.
 
 -- value rounded to that many decimal places, half to even.
 CREATE OR REPLACE FUNCTION debitd.round_half_even(value numeric, places integer) RETURNS numeric

@@ -1,7 +1,8 @@
 -- The clock and the booking month of the books.
 --
--- Every booking transaction holds the books lock shared, the switch of the month holds it exclusively: so all in flight share one leaf of event_key and of the
--- ledger, older leaves are frozen, and a plain look-up in them is sound.
+-- Every booking transaction holds the books lock shared, the switch of the month holds it
+-- exclusively: so all in flight share one leaf of event_key and of the ledger, older leaves are
+-- frozen, and a plain look-up in them is sound.
 
 CREATE OR REPLACE FUNCTION debitd.now() RETURNS timestamptz
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -24,7 +25,8 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
     SELECT day::timestamp AT TIME ZONE 'UTC'
 $$;
 
--- now is the moment of booking: it lies within the booking month, whatever the clock says, because entries go to that month's leaf.
+-- now is the moment of booking: it lies within the booking month, whatever the clock says, because
+-- entries go to that month's leaf.
 CREATE OR REPLACE FUNCTION debitd.open_books(OUT month date, OUT catalogue_version integer, OUT now timestamptz, OUT dedup_months integer)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -38,7 +40,8 @@ BEGIN
 END
 $$;
 
--- One leaf of the ledger and one of event_key. CREATE … LIKE and ATTACH: they do not wait for those who are booking.
+-- One leaf of the ledger and one of event_key. CREATE … LIKE and ATTACH: they do not wait for those
+-- who are booking.
 CREATE OR REPLACE FUNCTION debitd.make_leaves(month date) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -69,7 +72,8 @@ BEGIN
 END
 $$;
 
--- Leaves for the booking month and the three after it. SECURITY DEFINER: the daemon may not create tables.
+-- Leaves for the booking month and the three after it. SECURITY DEFINER: the daemon may not create
+-- tables.
 CREATE OR REPLACE FUNCTION debitd.ensure_months() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -84,8 +88,9 @@ BEGIN
 END
 $$;
 
--- Moves the booking month to that of the clock; true when it moved. wait = false: only where nobody is booking (then it neither waits nor can deadlock).
--- Never called by a transaction that holds the books lock and would wait for another one that does.
+-- Moves the booking month to that of the clock; true when it moved. wait = false: only where nobody
+-- is booking (then it neither waits nor can deadlock). Never called by a transaction that holds the
+-- books lock and would wait for another one that does.
 CREATE OR REPLACE FUNCTION debitd.switch_month(wait boolean DEFAULT true) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -1,4 +1,5 @@
--- An entry never changes and is never deleted (contract 2.6): nobody has the privilege, and the triggers refuse it even to the owner.
+-- An entry never changes and is never deleted (contract 2.6): nobody has the privilege, and the
+-- triggers refuse it even to the owner.
 
 CREATE OR REPLACE FUNCTION debitd.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

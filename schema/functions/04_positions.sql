@@ -1,5 +1,6 @@
--- Positions in Kafka: who consumes a partition, and how far its messages are in the books. A partition has many owners in the course of time, and two at once
--- when a group is rebalanced; the epoch tells them apart, and advance() in the ingest transaction lets only the last one book.
+-- Positions in Kafka: who consumes a partition, and how far its messages are in the books. A
+-- partition has many owners in the course of time, and two at once when a group is rebalanced; the
+-- epoch tells them apart, and advance() in the ingest transaction lets only the last one book.
 
 -- Makes the caller the owner. Waits for the transaction of the owner before, if one is in flight.
 CREATE OR REPLACE FUNCTION debitd.claim(p_topic text, p_partition integer, p_owner text,
@@ -12,8 +13,9 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     RETURNING p.epoch, p.next_offset, p.last_offset, p.last_fingerprint, p.halted
 $$;
 
--- Moves the offset of a partition that is ours from `expected` (null: none yet) to `next`. Raises UF001 where it is not: in a pipeline an UPDATE of no row would be no
--- error, and what follows would be booked a second time.
+-- Moves the offset of a partition that is ours from `expected` (null: none yet) to `next`. Raises
+-- UF001 where it is not: in a pipeline an UPDATE of no row would be no error, and what follows
+-- would be booked a second time.
 CREATE OR REPLACE FUNCTION debitd.advance(p_topic text, p_partition integer, p_epoch bigint, p_expected bigint,
     p_next bigint, p_last bigint, p_fingerprint bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,7 +1,8 @@
 -- Names of the outside, and the hashes of what comes from there.
 
--- Ids of names, made where missing. Sorted, so that two sessions with the same new names do not wait for each other in a ring; called before the payer locks, because it waits
--- for a session that makes the same name.
+-- Ids of names, made where missing. Sorted, so that two sessions with the same new names do not
+-- wait for each other in a ring; called before the payer locks, because it waits for a session that
+-- makes the same name.
 CREATE OR REPLACE FUNCTION debitd.intern(names text[]) RETURNS TABLE (name text, name_id integer)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -15,7 +16,8 @@ BEGIN
 END
 $$;
 
--- The first 128 bits of SHA-256 over length-prefixed parts; the same as hash_parts() of the daemon: a length is 4 bytes, big endian, an absent part has length ffffffff.
+-- The first 128 bits of SHA-256 over length-prefixed parts; the same as hash_parts() of the daemon:
+-- a length is 4 bytes, big endian, an absent part has length ffffffff.
 CREATE OR REPLACE FUNCTION debitd.hash_parts(parts text[]) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT encode(substring(sha256(string_agg(
@@ -25,7 +27,8 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
       FROM unnest(parts) WITH ORDINALITY AS p (part, at)
 $$;
 
--- True for what contract 1 takes as an id, a name or an optional string: 1-256 bytes without control characters.
+-- True for what contract 1 takes as an id, a name or an optional string: 1-256 bytes without
+-- control characters.
 CREATE OR REPLACE FUNCTION debitd.is_name(value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(octet_length(value) BETWEEN 1 AND 256 AND value !~ '[\u0001-\u001f\u007f-\u009f]', false)

@@ -1,14 +1,18 @@
--- Alerts: the rules that account operations need (contract 4), and the one builder of what is published.
+-- Alerts: the rules that account operations need (contract 4), and the one builder of what is
+-- published.
 --
--- The rules for usage are in C (daemon/rating/alert_rules.h); tests/golden/alert_rules/cases.json drives both.
+-- The rules for usage are in C (daemon/rating/alert_rules.h); tests/golden/alert_rules/cases.json
+-- drives both.
 
--- True where that much used has reached threshold percent of included; with included 0 every use has.
+-- True where that much used has reached threshold percent of included; with included 0 every use
+-- has.
 CREATE OR REPLACE FUNCTION debitd.reached(threshold numeric, included numeric, used numeric) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN included = 0 THEN used > 0 ELSE used * 100 >= threshold * included END
 $$;
 
--- The thresholds that lie between two states of one metric's month quota, ascending. included_before null: there was no quota, so nothing of it was used.
+-- The thresholds that lie between two states of one metric's month quota, ascending.
+-- included_before null: there was no quota, so nothing of it was used.
 CREATE OR REPLACE FUNCTION debitd.crossed_thresholds(thresholds numeric[], included_before numeric, used_before numeric,
     included_after numeric, used_after numeric) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -24,7 +28,8 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
     SELECT CASE WHEN included <> 0 THEN debitd.mul_div_half_even(used, 100, included, 6) END
 $$;
 
--- The balance alerts of an entry, in the order in which they are published. kind: of the plan; low_balance null: the plan has none.
+-- The balance alerts of an entry, in the order in which they are published. kind: of the plan;
+-- low_balance null: the plan has none.
 CREATE OR REPLACE FUNCTION debitd.balance_alerts(kind text, low_balance numeric, before numeric, after numeric,
     has_charge boolean) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -37,8 +42,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT '{}'::text[] WHERE kind IS DISTINCT FROM 'prepaid'
 $$;
 
--- Builds alerts and puts them into the outbox; parallel arrays, one element an alert. What is there already (the same rule, payer, metric, period, threshold and event) stays as it is.
--- Platform alerts have payer_id null. Returns how many are new. The caller holds the payers' locks: an alert tells the payer's unit.
+-- Builds alerts and puts them into the outbox; parallel arrays, one element an alert. What is there
+-- already (the same rule, payer, metric, period, threshold and event) stays as it is. Platform
+-- alerts have payer_id null. Returns how many are new. The caller holds the payers' locks: an alert
+-- tells the payer's unit.
 CREATE OR REPLACE FUNCTION debitd.raise_alerts(seq bigint[], type text[], payer_id bigint[], metric_id integer[],
     period_start date[], threshold numeric[], entry_id bigint[], used numeric[], included numeric[], balance numeric[],
     source text[], event_id text[], service text[], model text[], metric text[], component text[],

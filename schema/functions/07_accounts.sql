@@ -1,6 +1,7 @@
 -- What operations on accounts are made of: locks, entries, plans and their grants.
 --
--- Order of locks, everywhere: books (shared), payers ascending, event keys, alerts. All of it runs under the books lock.
+-- Order of locks, everywhere: books (shared), payers ascending, event keys, alerts. All of it runs
+-- under the books lock.
 
 -- Locks the payers of the named accounts, and those accounts' own payer rows, in order.
 CREATE OR REPLACE FUNCTION debitd.lock_accounts(accounts text[]) RETURNS void
@@ -14,14 +15,16 @@ BEGIN
 END
 $$;
 
--- The plan of that name: the version in force, or of a plan that the catalogue has no more, its last one.
+-- The plan of that name: the version in force, or of a plan that the catalogue has no more, its
+-- last one.
 CREATE OR REPLACE FUNCTION debitd.plan_named(p_name_id integer) RETURNS debitd.plan
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT p FROM debitd.plan p WHERE p.plan_name_id = p_name_id ORDER BY p.until IS NULL DESC, p.plan_id DESC LIMIT 1
 $$;
 
--- Books one entry on a payer that is locked, and raises its balance alerts. event: source, id, time, reference, reason and metadata of what caused it, null where nothing did.
--- quiet: no alerts. Its plan is the one given, its unit that of the payer.
+-- Books one entry on a payer that is locked, and raises its balance alerts. event: source, id,
+-- time, reference, reason and metadata of what caused it, null where nothing did. quiet: no alerts.
+-- Its plan is the one given, its unit that of the payer.
 CREATE OR REPLACE FUNCTION debitd.book_entry(p_entry_id bigint, p_booked_at timestamptz, p_type debitd.entry_type,
     p_account_id bigint, p_payer_id bigint, p_amount numeric, p_plan debitd.plan, p_event jsonb, p_quiet boolean)
     RETURNS void
@@ -69,7 +72,8 @@ BEGIN
 END
 $$;
 
--- Raises the thresholds that a payer has reached by the change of its plan, in the booking month. old: null where it had none. Names the event of the change.
+-- Raises the thresholds that a payer has reached by the change of its plan, in the booking month.
+-- old: null where it had none. Names the event of the change.
 CREATE OR REPLACE FUNCTION debitd.raise_plan_thresholds(p_payer_id bigint, p_old debitd.plan, p_new debitd.plan,
     p_month date, p_entry_id bigint, p_event jsonb, p_booked_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -95,7 +99,8 @@ BEGIN
 END
 $$;
 
--- What a plan grants on assignment: the welcome, where one is due, and what its credits of the period exceed those that plans have granted in the booking month already. 0: none.
+-- What a plan grants on assignment: the welcome, where one is due, and what its credits of the
+-- period exceed those that plans have granted in the booking month already. 0: none.
 CREATE OR REPLACE FUNCTION debitd.grants_due(p_plan debitd.plan, p_welcome boolean, p_granted numeric,
     OUT welcome numeric, OUT credits numeric)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -118,8 +123,9 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
      WHERE p.payer_id = p_payer_id AND p_credits > 0
 $$;
 
--- Locks the payers of an account and of the parent it names. False, and nothing locked: what they are changed while the locks were waited for, so that others are needed. To keep
--- what was locked and to add the others would break the order of locks; a subtransaction lets them go.
+-- Locks the payers of an account and of the parent it names. False, and nothing locked: what they
+-- are changed while the locks were waited for, so that others are needed. To keep what was locked
+-- and to add the others would break the order of locks; a subtransaction lets them go.
 CREATE OR REPLACE FUNCTION debitd.lock_account(p_account text, p_parent text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -137,7 +143,8 @@ EXCEPTION WHEN SQLSTATE 'UF002' THEN
 END
 $$;
 
--- Makes an account that nobody has opened yet; null where another session was faster. parent null: it pays itself, and gets its payer row.
+-- Makes an account that nobody has opened yet; null where another session was faster. parent null:
+-- it pays itself, and gets its payer row.
 CREATE OR REPLACE FUNCTION debitd.make_account(p_name text, p_parent bigint, p_plan debitd.plan, p_opened_at timestamptz,
     p_booked_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -159,7 +166,8 @@ BEGIN
 END
 $$;
 
--- Opens the accounts of these names that do not exist, on that plan, with its grants (no event caused them); returns how many. None where the catalogue has no such plan.
+-- Opens the accounts of these names that do not exist, on that plan, with its grants (no event
+-- caused them); returns how many. None where the catalogue has no such plan.
 CREATE OR REPLACE FUNCTION debitd.open_unknown(accounts text[], plan text) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,7 +1,9 @@
--- What an operation on an account must look like, whoever asks for it: the checks of contract 5 that need no books. From Kafka the data arrives checked and normalised; a direct
--- caller of SQL gets the same reason codes instead of an exception.
+-- What an operation on an account must look like, whoever asks for it: the checks of contract 5
+-- that need no books. From Kafka the data arrives checked and normalised; a direct caller of SQL
+-- gets the same reason codes instead of an exception.
 
--- A decimal as JSON number, or as string in the grammar of a JSON number. Null: it is none. 'Infinity', with its sign: too large to be looked at.
+-- A decimal as JSON number, or as string in the grammar of a JSON number. Null: it is none.
+-- 'Infinity', with its sign: too large to be looked at.
 CREATE OR REPLACE FUNCTION debitd.read_decimal(value jsonb) RETURNS numeric
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -28,7 +30,8 @@ BEGIN
 END
 $$;
 
--- An amount: > 0, or with a sign not 0; at most 12 decimal places; below 1e18. reason null: it is one.
+-- An amount: > 0, or with a sign not 0; at most 12 decimal places; below 1e18. reason null: it is
+-- one.
 CREATE OR REPLACE FUNCTION debitd.check_amount(p_value jsonb, p_signed boolean, OUT reason text, OUT detail text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -56,7 +59,8 @@ BEGIN
 END
 $$;
 
--- The members of data by type: name, text of a name's bounds; flag; names; amount, signed; later: known, but not in this version. '!': required.
+-- The members of data by type: name, text of a name's bounds; flag; names; amount, signed; later:
+-- known, but not in this version. '!': required.
 CREATE OR REPLACE FUNCTION debitd.operation_members(p_type text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE p_type
@@ -72,7 +76,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     END::jsonb
 $$;
 
--- Why this member cannot be booked; null: it can, as far as one can see from here. Amounts are looked at by check_amount().
+-- Why this member cannot be booked; null: it can, as far as one can see from here. Amounts are
+-- looked at by check_amount().
 CREATE OR REPLACE FUNCTION debitd.member_fault(p_name text, p_kind text, p_value jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -1,8 +1,11 @@
--- Operations on accounts: the one place where they are decided and booked, whether they come from Kafka, debitctl or SQL (contract 1.2, 2.3, 3).
+-- Operations on accounts: the one place where they are decided and booked, whether they come from
+-- Kafka, debitctl or SQL (contract 1.2, 2.3, 3).
 --
--- Each is first decided, under the locks, without a change; then it takes its identity, then it is booked. What is refused leaves nothing behind.
+-- Each is first decided, under the locks, without a change; then it takes its identity, then it is
+-- booked. What is refused leaves nothing behind.
 
--- Plan of an account that pays itself, new or not: what its assignment comes to. payer: a null record where the account is new.
+-- Plan of an account that pays itself, new or not: what its assignment comes to. payer: a null
+-- record where the account is new.
 CREATE OR REPLACE FUNCTION debitd.decide_plan(p_new debitd.plan, p_payer debitd.payer, p_month date) RETURNS debitd.decision
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -32,7 +35,8 @@ BEGIN
 END
 $$;
 
--- What opening, updating, closing or assigning comes to. account and parent are null records where there is none; month: of booking.
+-- What opening, updating, closing or assigning comes to. account and parent are null records where
+-- there is none; month: of booking.
 CREATE OR REPLACE FUNCTION debitd.decide_account(p_account debitd.account, p_parent debitd.account, p_data jsonb, p_month date)
     RETURNS debitd.decision
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -107,7 +111,8 @@ BEGIN
 END
 $$;
 
--- What an operation changes of the account itself, and of the payers it had and has now. All payers it touches get a new version: what others know of them is stale.
+-- What an operation changes of the account itself, and of the payers it had and has now. All payers
+-- it touches get a new version: what others know of them is stale.
 CREATE OR REPLACE FUNCTION debitd.change_account(p_account debitd.account, p_parent debitd.account, p_type text, p_at timestamptz,
     p_data jsonb, d debitd.decision) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -141,7 +146,8 @@ BEGIN
 END
 $$;
 
--- Books the entries of a decision from id first_entry on; the payer and the account are as they were before.
+-- Books the entries of a decision from id first_entry on; the payer and the account are as they
+-- were before.
 CREATE OR REPLACE FUNCTION debitd.book_decision(p_account debitd.account, p_parent debitd.account, p_type text, p_at timestamptz,
     p_data jsonb, d debitd.decision, p_first_entry bigint, p_booked_at timestamptz, p_event jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -207,9 +213,11 @@ BEGIN
 END
 $$;
 
--- One operation, checked already, under the books lock. data: known members only; event: source, id and time, and what of data its entries keep. standing: it has its identity already,
--- because it was parked. parks: what waits for an account takes its identity (the caller keeps the message), else it is refused.
--- outcome: done, duplicate, rejected, parked (then detail is the account waited for); null: another session was faster with the account or the identity, try again.
+-- One operation, checked already, under the books lock. data: known members only; event: source, id
+-- and time, and what of data its entries keep. standing: it has its identity already, because it
+-- was parked. parks: what waits for an account takes its identity (the caller keeps the message),
+-- else it is refused. outcome: done, duplicate, rejected, parked (then detail is the account waited
+-- for); null: another session was faster with the account or the identity, try again.
 CREATE OR REPLACE FUNCTION debitd.try_operation(p_key uuid, p_digest uuid, p_type text, p_account text, p_at timestamptz,
     p_data jsonb, p_event jsonb, p_standing boolean, p_parks boolean, p_month date, p_dedup_months integer, p_booked_at timestamptz,
     OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
@@ -311,14 +319,16 @@ BEGIN
 END
 $$;
 
--- Every operation on an account that has a message behind it: what waits for an account is parked, and the caller keeps the message.
+-- Every operation on an account that has a message behind it: what waits for an account is parked,
+-- and the caller keeps the message.
 CREATE OR REPLACE FUNCTION debitd.account_event(key uuid, digest uuid, source text, id text, type text, account text,
     at timestamptz, data jsonb, OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     SELECT o.* FROM debitd.operate(key, digest, source, id, type, account, at, data, false, true) AS o
 $$;
 
--- The same for an operation that a person or a program asks for by SQL: there is no message to keep, so that what waits for an account is refused. key is the id.
+-- The same for an operation that a person or a program asks for by SQL: there is no message to
+-- keep, so that what waits for an account is refused. key is the id.
 CREATE OR REPLACE FUNCTION debitd.account_command(source text, key text, type text, account text, data jsonb)
     RETURNS debitd.operation_result
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

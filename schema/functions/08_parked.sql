@@ -6,7 +6,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT convert_from(contents[array_position(names, convert_to(name, 'UTF8'))], 'UTF8')
 $$;
 
--- The operation in a parked message, in either content mode of CloudEvents. The message was decoded strictly when it came in: here only what it says is read again.
+-- The operation in a parked message, in either content mode of CloudEvents. The message was decoded
+-- strictly when it came in: here only what it says is read again.
 CREATE OR REPLACE FUNCTION debitd.parked_operation(p debitd.parked, OUT type text, OUT at timestamptz, OUT data jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -31,8 +32,9 @@ BEGIN
 END
 $$;
 
--- Takes the identity back from an event that was parked and then rejected: only what is booked or parked has one (contract 1), so that it can be sent again. SECURITY DEFINER: nobody
--- else may delete keys. Does nothing where the row says otherwise.
+-- Takes the identity back from an event that was parked and then rejected: only what is booked or
+-- parked has one (contract 1), so that it can be sent again. SECURITY DEFINER: nobody else may
+-- delete keys. Does nothing where the row says otherwise.
 CREATE OR REPLACE FUNCTION debitd.forget_identity(parked_id bigint) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     DELETE FROM debitd.event_key k USING debitd.parked p
@@ -41,7 +43,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
        AND k.month BETWEEN (debitd.month_of(p.parked_at) - interval '1 month')::date AND debitd.month_of(p.parked_at)
 $$;
 
--- A parked operation again; its key stands already. Marks the row: booked, rejected, or parked for what it waits for now. A row that is released already is a duplicate.
+-- A parked operation again; its key stands already. Marks the row: booked, rejected, or parked for
+-- what it waits for now. A row that is released already is a duplicate.
 CREATE OR REPLACE FUNCTION debitd.apply_parked(parked_id bigint, OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

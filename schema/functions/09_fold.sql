@@ -1,7 +1,9 @@
 -- The folder: sums entries into usage_daily, by the ranges that transactions leave in debitd.batch.
 
--- Sums that many batches that are not summed yet; returns how many it took. Any number of sessions may fold: a batch belongs to the one that locks it. One statement, so
--- that a batch that is seen is seen with its entries. enable_nestloop: the planner cannot know how many entries a range has, and would compare each with every range.
+-- Sums that many batches that are not summed yet; returns how many it took. Any number of sessions
+-- may fold: a batch belongs to the one that locks it. One statement, so that a batch that is seen
+-- is seen with its entries. enable_nestloop: the planner cannot know how many entries a range has,
+-- and would compare each with every range.
 CREATE OR REPLACE FUNCTION debitd.fold(most integer) RETURNS integer
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
     WITH taken AS MATERIALIZED (
