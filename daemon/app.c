@@ -317,11 +317,10 @@ static void cut_off(int signo)
 static void end(struct app *a, int code)
 {
     notify_stopping("committing what it has");
-    if (code == EX_OK) {
-        struct itimerval limit = { .it_value = { .tv_sec = STOP_US / US_PER_SECOND + 1 } };
-        signal(SIGALRM, cut_off);
-        setitimer(ITIMER_REAL, &limit, NULL);
-    }
+    struct itimerval limit = { .it_value = { .tv_sec = STOP_US / US_PER_SECOND + 1 } };
+    if (code == EX_OK)
+        signal(SIGALRM, cut_off); /* else the signal itself ends us, which is no success */
+    setitimer(ITIMER_REAL, &limit, NULL);
     if (service_stop(a->service, monotonic_us() + STOP_US) != 0) {
         log_warning("the stop took longer than %d s and is cut off; nothing is lost",
                     (int)(STOP_US / US_PER_SECOND));
@@ -362,8 +361,8 @@ int app_run(const char *path)
         goto out;
     if (service_start(&a.started, a.wake_fd, &a.service, &e) < 0) {
         log_error("%s", e.text);
-        code = e.exit_code ? e.exit_code : EX_SOFTWARE;
-        goto out;
+        _exit(e.exit_code ? e.exit_code
+                          : EX_SOFTWARE); /* threads may run that read what is below */
     }
     code = run(&a, path);
     end(&a, code);
