@@ -1,5 +1,5 @@
-/* Account events. One table says which members a type has and what they must be; what the table cannot say (one of two, not its own parent) stands in
- * pairs_check. Pure. */
+/* Account events. One table says which members a type has and what they must be; what the table
+ * cannot say (one of two, not its own parent) stands in pairs_check. Pure. */
 #include "consumers/accounts.h"
 
 #include "base/decimal.h"

@@ -1,5 +1,5 @@
-/* The envelope of an event. The attributes of both content modes are gathered into one table first, so that the checks, their order and their words are
- * the same for both. Pure. */
+/* The envelope of an event. The attributes of both content modes are gathered into one table
+ * first, so that the checks, their order and their words are the same for both. Pure. */
 #include "consumers/envelope.h"
 
 #include "base/clock.h"
@@ -109,7 +109,8 @@ static enum reason attributes_check(const struct attribute *a, struct refusal *r
             return refuse(ret_refusal, REASON_NOT_A_CLOUDEVENT, "attribute %s is missing",
                           members[i].p);
     for (int i = ID; i < ATTRIBUTES; i++) {
-        /* dataschema and datacontenttype say nothing here: their type is all that is asked of them */
+        /* dataschema and datacontenttype say nothing here: their type is all that is asked of
+         * them */
         const char *fault = a[i].wrong_type;
         if (a[i].present && !fault && i <= TIME)
             fault = envelope_text_fault(a[i].text);

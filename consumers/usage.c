@@ -1,4 +1,5 @@
-/* Usage events: data to a plain struct. All of bad_data is looked for before any number is read, as contract 5 orders. Pure; the hot path. */
+/* Usage events: data to a plain struct. All of bad_data is looked for before any number is read,
+ * as contract 5 orders. Pure; the hot path. */
 #include "consumers/usage.h"
 
 #include "base/clock.h"

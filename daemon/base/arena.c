@@ -1,4 +1,5 @@
-/* A list of blocks; pieces are cut from the current one. Blocks behind the current one are empty. */
+/* A list of blocks; pieces are cut from the current one. Blocks behind the current one are
+ * empty. */
 #include "base/arena.h"
 
 #include "base/macros.h"

@@ -78,7 +78,8 @@ void buffer_json_string(struct buffer *b, struct slice s)
     b->n += (size_t)(p - out);
 }
 
-/* Bytes of the character at p that can be shown to a person as they are; 0: not UTF-8, or a control or a line break. */
+/* Bytes of the character at p that can be shown to a person as they are; 0: not UTF-8, or a
+ * control or a line break. */
 static size_t printable(const char *p, size_t n)
 {
     unsigned char c = (unsigned char)p[0];

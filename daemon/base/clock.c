@@ -1,4 +1,5 @@
-/* Time as the books count it: the proleptic Gregorian calendar in UTC. Pure, but for monotonic_us. */
+/* Time as the books count it: the proleptic Gregorian calendar in UTC. Pure, but for
+ * monotonic_us. */
 #include "base/clock.h"
 
 #include <time.h>

@@ -11,7 +11,7 @@
 #define US_PER_DAY INT64_C(86400000000)
 
 /* RFC 3339 date-time ("T" and "Z" in either case, a numeric offset, any number of fraction digits: cut to microseconds; second 60 is taken as 59.999999
- * of the same minute). Years 0001-9999. False when it is not one. */
+ * of the same minute, where it ends a UTC day). Years 0001-9999. False when it is not one. */
 bool time_parse(struct slice text, int64_t *ret_us) MUST_CHECK;
 
 #define TIME_TEXT_MAX 40

@@ -1,5 +1,5 @@
-/* Exact decimals: text to scaled integer and back, and the one multiplication with rounding that money goes through.
- * Pure functions. */
+/* Exact decimals: text to scaled integer and back, and the one multiplication with rounding that
+ * money goes through. Pure functions. */
 #include "base/decimal.h"
 
 typedef unsigned __int128 u128;
@@ -7,7 +7,8 @@ typedef unsigned __int128 u128;
 #define I128_MAX     ((u128)(((u128)1 << 127) - 1))
 /* 10^38 fits 127 bits, 10^39 does not: a number of 40 digits before its point is above any max. */
 #define DIGITS_MAX   39
-/* An exponent beyond this is as good as infinite: no text is that long, so digits cannot make up for it. */
+/* An exponent beyond this is as good as infinite: no text is that long, so digits cannot make up
+ * for it. */
 #define EXPONENT_CAP (INT64_C(1) << 60)
 
 /* A number taken apart: +-0.d1d2d3… without leading and trailing zeros. */
@@ -190,8 +191,8 @@ static void multiply(u128 a, u128 b, u128 *high, u128 *low)
     *high = p11 + (p01 >> 64) + (p10 >> 64) + (middle >> 64);
 }
 
-/* high:low / c for high < c < 2^127: the quotient fits 128 bits. Bit by bit: only products beyond 128 bits, far above
- * any real usage, come here. */
+/* high:low / c for high < c < 2^127: the quotient fits 128 bits. Bit by bit: only products
+ * beyond 128 bits, far above any real usage, come here. */
 static u128 divide_long(u128 high, u128 low, u128 c, u128 *ret_rest)
 {
     u128 quotient = 0;

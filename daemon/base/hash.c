@@ -1,7 +1,8 @@
 /* Identities (SHA-256) and table hashes (SipHash). Pure.
  *
- * SHA-256 is called through OpenSSL's low-level functions: its state lives on the stack, where the EVP interface allocates one each time, which costs more
- * than hashing an identity does. They are deprecated in name only as long as OpenSSL is 3.x, which the build asks for. */
+ * SHA-256 is called through OpenSSL's low-level functions: its state lives on the stack, where
+ * the EVP interface allocates one each time, which costs more than hashing an identity does.
+ * They are deprecated in name only as long as OpenSSL is 3.x, which the build asks for. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"
 

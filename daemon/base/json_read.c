@@ -159,7 +159,8 @@ size_t json_unescape(struct slice s, char *out)
 
 /* ---- strings and members ---- */
 
-/* Compares what two strings mean; raw and unescaped text are the same where there is no backslash. */
+/* Compares what two strings mean; raw and unescaped text are the same where there is no
+ * backslash. */
 static bool string_equal(struct slice a, bool a_escaped, struct slice b, bool b_escaped)
 {
     const char *ap = a.p, *bp = b.p, *a_end = a.p + a.n, *b_end = b.p + b.n;

@@ -1,7 +1,9 @@
-/* The JSON scanner: one loop over the bytes, an explicit stack of open containers, a flat array of values.
+/* The JSON scanner: one loop over the bytes, an explicit stack of open containers, a flat array of
+ * values.
  *
- * Small objects are checked for repeated names pair by pair, large ones with a table hashed by a secret key, so that no input costs more than linear time.
- * Nothing is allocated once the arrays have grown to the size of the usual event. */
+ * Small objects are checked for repeated names pair by pair, large ones with a table hashed by a
+ * secret key, so that no input costs more than linear time. Nothing is allocated once the arrays
+ * have grown to the size of the usual event. */
 #include "base/json_internal.h"
 
 #include "base/buffer.h"
@@ -65,8 +67,9 @@ static inline const char *blank(const char *p, const char *end)
     return p;
 }
 
-/* The first byte from p on that is not plain inside a string: a quote, a backslash, a control, beyond ASCII. Eight bytes at a time; a borrow runs only
- * upwards, so the lowest mark is a true one. */
+/* The first byte from p on that is not plain inside a string: a quote, a backslash, a control,
+ * beyond ASCII. Eight bytes at a time; a borrow runs only upwards, so the lowest mark is a true
+ * one. */
 static inline const char *plain_end(const char *p, const char *end)
 {
     const uint64_t ones = 0x0101010101010101;
@@ -208,7 +211,8 @@ static uint64_t name_hash(struct json *doc, uint32_t i)
     return hash;
 }
 
-/* The first eight bytes of a name (less where it is shorter), so that most pairs differ in one comparison. */
+/* The first eight bytes of a name (less where it is shorter), so that most pairs differ in one
+ * comparison. */
 static inline uint64_t name_tag(struct slice name, const char *text_end)
 {
     uint64_t tag = 0;

@@ -1,7 +1,9 @@
 /* The log: one write(2) a line, so that lines of several threads do not mix.
  *
- * The format is walked here instead of by printf, because every string argument is escaped and cut on its own: what comes from outside cannot forge a line, nor push
- * the rest of it out. The level and the name are the process's, set at start and at a reload: the only state of this folder that is not its caller's. */
+ * The format is walked here instead of by printf, because every string argument is escaped and
+ * cut on its own: what comes from outside cannot forge a line, nor push the rest of it out. The
+ * level and the name are the process's, set at start and at a reload: the only state of this
+ * folder that is not its caller's. */
 #include "base/log.h"
 
 #include "base/buffer.h"
@@ -29,7 +31,8 @@ void log_set_name(const char *name)
     atomic_store(&process_name, name);
 }
 
-/* systemd names the journal's socket as device:inode, since a child may have stderr elsewhere (systemd.exec(5)). */
+/* systemd names the journal's socket as device:inode, since a child may have stderr elsewhere
+ * (systemd.exec(5)). */
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");

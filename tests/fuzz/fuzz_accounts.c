@@ -1,4 +1,5 @@
-/* The decoder of account events: no input crashes it; a refusal has a proper reason; the data it hands to the database is accepted again as it is. */
+/* The decoder of account events: no input crashes it; a refusal has a proper reason; the data it
+ * hands to the database is accepted again as it is. */
 #include "consumers/accounts.h"
 #include "tests/fuzz/input.h"
 

@@ -1,5 +1,6 @@
-/* Decimals against arithmetic on digits: the text is moved about as text, products are multiplied by hand. The first bytes of the input are the numbers of a
- * mul_div, all of it is the text of a number. */
+/* Decimals against arithmetic on digits: the text is moved about as text, products are
+ * multiplied by hand. The first bytes of the input are the numbers of a mul_div, all of it is
+ * the text of a number. */
 #include "base/decimal.h"
 #include "tests/fuzz/input.h"
 
@@ -8,7 +9,8 @@
 #define TEXT_MAX  64
 #define POWER_MAX 99
 
-/* The plain form of a number in the JSON grammar: "-12.5e1" -> "-125". False: not in the grammar, or too long for this. */
+/* The plain form of a number in the JSON grammar: "-12.5e1" -> "-125". False: not in the
+ * grammar, or too long for this. */
 static bool plain_form(const char *text, char out[2 * (TEXT_MAX + POWER_MAX)])
 {
     char digits[TEXT_MAX + 1] = "", *o = out;

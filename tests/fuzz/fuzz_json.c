@@ -1,6 +1,7 @@
-/* The scanner against jansson: both accept or both refuse, and both read the same. Known differences, where nothing is compared: our nesting limit, numbers that
- * jansson cannot hold, names with \u0000, which it refuses, and
- * NUL bytes: jansson takes one outside a string for the end of the text, JSON has none. */
+/* The scanner against jansson: both accept or both refuse, and both read the same. Known
+ * differences, where nothing is compared: our nesting limit, numbers that jansson cannot hold,
+ * names with \u0000, which it refuses, and NUL bytes: jansson takes one outside a string for the
+ * end of the text, JSON has none. */
 #include "base/buffer.h"
 #include "base/json_scan.h"
 #include "tests/fuzz/input.h"

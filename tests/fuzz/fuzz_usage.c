@@ -1,5 +1,6 @@
-/* The usage decoder: no input crashes it; a refusal has a proper reason; what it accepts keeps the contract's bounds and, written anew as a plain
- * structured event, is accepted again as the same. */
+/* The usage decoder: no input crashes it; a refusal has a proper reason; what it accepts keeps
+ * the contract's bounds and, written anew as a plain structured event, is accepted again as the
+ * same. */
 #include "base/buffer.h"
 #include "consumers/usage.h"
 #include "tests/fuzz/input.h"

@@ -26,8 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define INPUT_SENT_US   INT64_C(1795176000000000)
 #define INPUT_WINDOW_US INT64_C(3024000000000)
 
-/* A message from bytes: those that begin with "ce" are headers, a line "name:value" each, up to an empty line, and then the value; any other bytes are
- * the value alone. Everything points into the bytes or the arena. */
+/* A message from bytes: those that begin with "ce" are headers, a line "name:value" each, up to
+ * an empty line, and then the value; any other bytes are the value alone. Everything points into
+ * the bytes or the arena. */
 struct message input_message(const uint8_t *data, size_t size, struct arena *arena);
 
 /* A refusal has a code that a decoder may give and words fit to be shown. */

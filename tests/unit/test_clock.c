@@ -1,4 +1,5 @@
-/* Time: RFC 3339 in and out, days and months. Expected microseconds are `date -u -d … +%s` times a million. */
+/* Time: RFC 3339 in and out, days and months. Expected microseconds are `date -u -d … +%s` times
+ * a million. */
 #include "base/clock.h"
 #include "tests/unit/test.h"
 

@@ -1,4 +1,5 @@
-/* Exact decimals, against answers worked out by Python's decimal (decimal_cases.py) and some by hand. */
+/* Exact decimals, against answers worked out by Python's decimal (decimal_cases.py) and some by
+ * hand. */
 #include "base/decimal.h"
 #include "tests/unit/test.h"
 
@@ -162,7 +163,8 @@ TEST("an amount is quantity times price per so many, rounded half to even at twe
     REQUIRE(amount_of_quantity(512 * QUANTITY_ONE, AMOUNT_ONE * 15 / 100, 1000000 * QUANTITY_ONE,
                                &amount));
     CHECK(amount == 76800000);
-    /* 1 at 0.000000000001 per 2: half of the last place goes to the even neighbour, 0; 3: 1.5 goes to 2 */
+    /* 1 at 0.000000000001 per 2: half of the last place goes to the even neighbour, 0; 3: 1.5
+     * goes to 2 */
     REQUIRE(amount_of_quantity(QUANTITY_ONE, 1, 2 * QUANTITY_ONE, &amount));
     CHECK(amount == 0);
     REQUIRE(amount_of_quantity(3 * QUANTITY_ONE, 1, 2 * QUANTITY_ONE, &amount));

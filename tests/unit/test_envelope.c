@@ -1,4 +1,5 @@
-/* CloudEvents in both content modes: which reason a fault has, which of two faults comes first, what is read. */
+/* CloudEvents in both content modes: which reason a fault has, which of two faults comes first,
+ * what is read. */
 #include "consumers/envelope.h"
 #include "tests/unit/messages.h"
 #include "tests/unit/test.h"

@@ -1,4 +1,5 @@
-/* Identities, digests and table hashes: expected values come from sha256sum over the bytes written in each comment, and from the SipHash paper. */
+/* Identities, digests and table hashes: expected values come from sha256sum over the bytes
+ * written in each comment, and from the SipHash paper. */
 #include "base/hash.h"
 #include "tests/unit/test.h"
 
@@ -42,7 +43,8 @@ TEST("SipHash-2-4 gives the vectors of its paper")
     for (size_t i = 0; i < sizeof(input); i++)
         input[i] = (unsigned char)i;
     CHECK(hash_siphash(key, input, 15) == 0xa129ca6149be45e5);
-    /* the first lines of the table in its reference code: 31 0e 0e dd 47 db 6f 72, fd 67 dc 93 c5 39 f8 74, … */
+    /* the first lines of the table in its reference code: 31 0e 0e dd 47 db 6f 72, fd 67 dc 93
+     * c5 39 f8 74, … */
     CHECK(hash_siphash(key, input, 0) == 0x726fdb47dd0e0e31);
     CHECK(hash_siphash(key, input, 1) == 0x74f839c593dc67fd);
     CHECK(hash_siphash(key, input, 8) == 0x93f5f5799a932462);

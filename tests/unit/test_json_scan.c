@@ -1,4 +1,5 @@
-/* The strict JSON scanner: what it accepts and refuses, with which words and where; what it reads; that no input is slow. */
+/* The strict JSON scanner: what it accepts and refuses, with which words and where; what it
+ * reads; that no input is slow. */
 #include "base/json_scan.h"
 #include "tests/unit/test.h"
 

@@ -1,4 +1,5 @@
-/* The log: one line an outcome, which nothing from outside can forge or flood; repeated complaints grow rare. */
+/* The log: one line an outcome, which nothing from outside can forge or flood; repeated
+ * complaints grow rare. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "tests/unit/test.h"
@@ -6,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Calls log_line with stderr in a file; returns what was written, without the time in front of each line. */
+/* Calls log_line with stderr in a file; returns what was written, without the time in front of
+ * each line. */
 #define LOGGED(...)                   \
     ({                                \
         int saved_ = capture_start(); \
