@@ -176,6 +176,7 @@ class Daemon:
         stack.callback(manager.close)
         manager.bind(str(folder / "notify"))
         environment = dict(os.environ, NOTIFY_SOCKET=str(folder / "notify"))
+        stack.callback(lambda: self.ended(child))
         child = start(stack, [BUILD / "debitd", "--config", config], log, env=environment, stdin=subprocess.DEVNULL)
         said = threading.Event()
         threading.Thread(target=self.listen, args=(manager, said), daemon=True).start()
@@ -186,6 +187,11 @@ class Daemon:
             return said.is_set()
 
         wait_until("debitd to be ready", ready)
+
+    @staticmethod
+    def ended(child):
+        if child.returncode != 0:
+            raise Trouble(f"debitd ended with exit code {child.returncode}")
 
     @staticmethod
     def listen(manager, said):
@@ -340,6 +346,9 @@ def main():
             result = demo(folder, stack)
     except KeyboardInterrupt:
         say()
+    except Trouble as e:
+        say(f"\nthe demo failed at its end: {e}")
+        result = 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     say("\nEverything is taken away again." if result == 0 else "")

@@ -65,6 +65,44 @@ def test_a_reload_takes_up_what_it_can_and_names_what_needs_a_restart(world):
     stop_in_time(daemon)
 
 
+def test_a_reload_changes_what_becomes_of_unknown_accounts_and_where_prices_come_from(world):
+    world.catalog()
+    prices = world.folder / "prices.conf"
+    prices.write_text('prices = ( { service = "openai"; model = "gpt-99"; metric = "ai_tokens"; currency = "USD"; '
+                      'per = "1000000"; price = "3"; effective_from = "2025-01-01"; } );\n')
+    daemon = world.start()
+    first = world.usage("early", service="openai", model="gpt-4o", quantities={"input": 1000})
+    world.flush()
+    world.wait(lambda: world.sql("SELECT 1 FROM api.parked WHERE event_id = %s", [first]), "the parked event")
+    daemon.configure(merge(daemon.config, {"accounts": {"unknown": "open"}, "prices": {"file": str(prices)}}))
+    daemon.reload()
+    world.wait(lambda: daemon.heard().count("READY=1") == 2, "the end of the reload")
+    late = world.usage("late", service="openai", model="gpt-99", quantities={"input": 100000})
+    world.flush()
+    world.wait(lambda: world.sql("SELECT 1 FROM api.ledger WHERE event_id = %s", [late]), "the entry")
+    (entry,) = world.sql("SELECT cost, amount, plan, price_source FROM api.ledger WHERE event_id = %s", [late])
+    # 100,000 tokens at 3 USD a million: 0.3 USD, 30 credits of 0.01 USD
+    assert {**entry, "cost": str(entry["cost"]), "amount": str(entry["amount"])} == {
+        "cost": "0.3", "amount": "-30", "plan": "assistant-free", "price_source": "file"}
+    stop_in_time(daemon)
+
+
+def test_several_writers_share_the_partitions(world):
+    world.catalog()
+    for n in range(8):
+        world.account("account.opened", f"acct-{n}", plan="assistant-business")
+    for n in range(400):
+        world.usage(f"acct-{n % 8}", service="openai", model="gpt-4o-mini", quantities={"input": 1000}, partition=n % 4)
+    world.flush()
+    daemon = world.start(writers={"count": 3}, batch={"max_events": 20})
+    world.wait_booked(400)
+    sessions = {row["application_name"] for row in world.sql(
+        "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")}
+    assert {"debitd/writer 0", "debitd/writer 1", "debitd/writer 2", "debitd/accounts"} <= sessions
+    world.verify()
+    stop_in_time(daemon)
+
+
 def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(world):
     daemon = world.start()
     good = daemon.config_path.read_text()
