@@ -382,8 +382,10 @@ def generate(seed, count, partitions=1, now=None, cross_resends=True, accounts=N
     for account in late:
         out.open(account)
     out.top_ups(out.accounts)
-    out.change_plans()
+    # a plan change may leave no entry: what is released by an opening must be booked before it
     out.phase = 3
+    out.change_plans()
+    out.phase = 4
     _usage_phase(out, count - len(out.messages), USAGE_POISON, big and too_large)
     return _finish(out.messages)
 
