@@ -55,7 +55,7 @@ def test_the_demo_books_every_plan_family_to_the_cent(shown):
     # 200,000 at 3.00 and 560,000 at 15.00: 9 of 10 dollars
     assert has_row(shown, "cleo", "usage", "9 USD", "-9", "USD", "1")
     # the third signature is free, the fourth costs 2.00
-    assert has_row(shown, "elm-kim", "signatures", "1", "1 EUR", "-2", "EUR", "-2")
+    assert has_row(shown, "elm-lee", "signatures", "1", "1 EUR", "-2", "EUR", "-2")
 
 
 def test_the_demo_shows_alerts_as_they_arrive(shown):
@@ -78,3 +78,9 @@ def test_the_demo_tells_what_was_not_booked_and_how_to_send_more(shown):
     assert has_row(shown, "parked", "unpriced")
     assert has_row(shown, "parked, then released", "unknown_account")
     assert re.search(r"kcat -P -b 127\.0\.0\.1:\d+ -t usage\.events -k cleo", shown)
+
+
+def test_the_readme_shows_what_the_demo_shows(shown):
+    lines = {line.rstrip() for line in shown.splitlines()}
+    (block,) = re.findall(r"```\n(Ready after.*?)```", (TOP / "README.md").read_text(), re.S)
+    assert [line for line in block.splitlines()[1:] if line not in lines and line != "…"] == []
