@@ -271,6 +271,18 @@ static enum pg_outcome take_voided(struct ingest *g)
     return o;
 }
 
+/* The entry that a void names, or 0. */
+static int64_t original_entry(struct ingest *g, const struct item *it)
+{
+    if (!is_event(it) || it->e.kind != USAGE_VOIDED || !it->account)
+        return 0;
+    const struct known_key *k;
+    HASH_FIND(hh, g->keys, &it->e.void_key, sizeof it->e.void_key, k);
+    const struct parked_original *p;
+    HASH_FIND(hh, g->parked_originals, &it->e.void_key, sizeof it->e.void_key, p);
+    return k && k->entry_id ? k->entry_id : p ? p->entry_id : 0;
+}
+
 /* The parked rows first, as one that was booked since tells the entry that it became. */
 static enum pg_outcome read_originals(struct ingest *g)
 {
@@ -293,13 +305,15 @@ static enum pg_outcome read_originals(struct ingest *g)
     if (o != PG_DONE)
         return o;
     pg_args_reset(&g->args);
-    int ids = pg_arg_array(&g->args, PG_INT8);
-    for (struct known_key *k = g->keys; k; k = k->hh.next)
-        if (k->entry_id)
-            pg_put_int8(&g->args, ids, k->entry_id);
-    for (struct parked_original *p = g->parked_originals; p; p = p->hh.next)
-        if (p->entry_id)
-            pg_put_int8(&g->args, ids, p->entry_id);
+    pg_arg_array(&g->args, PG_INT8);
+    pg_arg_array(&g->args, PG_INT8);
+    for (size_t i = g->from; i < g->to; i++) {
+        int64_t entry_id = original_entry(g, &g->item[i]);
+        if (!entry_id)
+            continue;
+        pg_put_int8(&g->args, 0, entry_id);
+        pg_put_int8(&g->args, 1, g->item[i].account->account_id);
+    }
     pg_pipeline_send(g->pg, &g->st->void_originals, &g->args);
     pg_pipeline_flush(g->pg);
     return take_originals(g);

@@ -459,6 +459,21 @@ static int send_unparked(struct ingest *g)
     return (voids > 0) + (released > 0);
 }
 
+static int send_forgotten(struct ingest *g)
+{
+    int forgotten = 0;
+    pg_args_reset(&g->args);
+    pg_arg_array(&g->args, PG_INT8);
+    for (size_t i = g->from; i < g->to; i++)
+        if (g->item[i].parked_id && g->item[i].fate == FATE_REJECTED) {
+            pg_put_int8(&g->args, 0, g->item[i].parked_id);
+            forgotten++;
+        }
+    if (forgotten)
+        pg_pipeline_send(g->pg, &g->st->parked_forget, &g->args);
+    return forgotten > 0;
+}
+
 static int send_batch_row(struct ingest *g)
 {
     if (g->entries == 0)
@@ -510,6 +525,7 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
     if (o != PG_DONE)
         return o;
     sent += send_unparked(g);
+    sent += send_forgotten(g);
     sent += send_batch_row(g);
     sent += send_counts(g, part, parts);
     pg_pipeline_send(g->pg, &g->st->commit, NULL);

@@ -40,6 +40,8 @@ static enum pg_outcome keep_months(struct keeper *k, struct error *e)
         o = pg_run(k->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0, NULL, NULL, e);
     if (o == PG_DONE && monotonic_us() >= k->leaves_due_us) {
         o = pg_run(k->pg, "making leaves ahead", "SELECT debitd.ensure_months()", 0, NULL, NULL, e);
+        if (o == PG_DONE)
+            o = pg_run(k->pg, "deleting folded batches", "SELECT debitd.purge_batches()", 0, NULL, NULL, e);
         k->leaves_due_us = monotonic_us() + LEAVES_US;
     }
     return o;

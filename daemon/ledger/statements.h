@@ -25,6 +25,7 @@
     X(parked_claim)                                                                                     \
     X(parked_lock)                                                                                      \
     X(parked_release)                                                                                   \
+    X(parked_forget)                                                                                    \
     X(parked_void)                                                                                      \
     X(parked_again)                                                                                     \
     X(batch_insert)                                                                                     \

@@ -74,6 +74,9 @@ BEGIN
      WHERE p.parked_id = row_parked.parked_id;
     IF outcome = 'rejected' THEN
         PERFORM debitd.forget_identity(row_parked.parked_id);
+        INSERT INTO debitd.rejected (topic, partition, "offset", reason, detail, message_time, key, value, header_names, header_values, rejected_at)
+        VALUES (row_parked.topic, row_parked.partition, row_parked."offset", apply_parked.reason, apply_parked.detail, row_parked.message_time,
+                row_parked.key, row_parked.value, row_parked.header_names, row_parked.header_values, books.now);
     END IF;
 END
 $$;

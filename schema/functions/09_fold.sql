@@ -44,3 +44,9 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop 
     )
     SELECT count(*)::integer FROM marked
 $$;
+
+-- Ranges that were folded a day ago are of no more use. SECURITY DEFINER: the writer may delete nothing.
+CREATE OR REPLACE FUNCTION debitd.purge_batches() RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM debitd.batch b WHERE b.folded AND b.booked_at < debitd.now() - interval '1 day'
+$$;
