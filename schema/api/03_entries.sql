@@ -1,45 +1,43 @@
 -- Entries and what they sum up to, by the account that used.
 
 -- One row an entry; entry_id ascends in booking order within a payer. cost null: unknown.
--- For a page of the history of an account with very many entries ask api.ledger_page(): it reads the page only.
+-- Names that nobody selects by are looked up behind the LIMIT of a page, in the select list; accounts are joined, so that a condition on them reaches the index. For a page of
+-- the history of an account with very many entries ask api.ledger_page(): it reads the page only.
 CREATE OR REPLACE VIEW api.ledger WITH (security_invoker = true) AS
-SELECT l.entry_id, a.name AS account_id, payer.name AS payer_id, l.type::text AS type, source.name AS event_source, l.event_id,
-       l.occurred_at, l.booked_at, service.name AS service, model.name AS model, metric.name AS metric,
-       trim_scale(l.quantity) AS quantity,
+SELECT l.entry_id, a.name AS account_id, payer.name AS payer_id, l.type::text AS type,
+       (SELECT n.name FROM debitd.name n WHERE n.name_id = l.source_id) AS event_source, l.event_id, l.occurred_at, l.booked_at,
+       (SELECT n.name FROM debitd.name n WHERE n.name_id = l.service_id) AS service,
+       (SELECT n.name FROM debitd.name n WHERE n.name_id = l.model_id) AS model,
+       (SELECT n.name FROM debitd.name n WHERE n.name_id = l.metric_id) AS metric, trim_scale(l.quantity) AS quantity,
        (SELECT jsonb_object_agg(n.name, jsonb_build_object('quantity', trim_scale(c.quantity)::text,
                                                            'cost', trim_scale(c.cost)::text, 'price_id', c.price_id))
           FROM unnest(l.component_ids, l.component_quantities, l.component_costs, l.component_prices)
                AS c (component_id, quantity, cost, price_id)
           JOIN debitd.name n ON n.name_id = c.component_id) AS components,
-       currency.name AS currency, trim_scale(l.cost) AS cost, trim_scale(l.amount) AS amount, unit.name AS unit,
-       trim_scale(l.balance_after) AS balance_after, plan.name AS plan, l.price_source, l.late, l.corrects, l.reference,
-       l.reason, l.user_id, l.thread_id, l.execution_id, l.agent_id, l.metadata
+       (SELECT n.name FROM debitd.name n WHERE n.name_id = l.currency_id) AS currency, trim_scale(l.cost) AS cost,
+       trim_scale(l.amount) AS amount, (SELECT n.name FROM debitd.name n WHERE n.name_id = l.unit_id) AS unit,
+       trim_scale(l.balance_after) AS balance_after,
+       (SELECT n.name FROM debitd.plan p JOIN debitd.name n ON n.name_id = p.plan_name_id WHERE p.plan_id = l.plan_id) AS plan,
+       l.price_source, l.late, l.corrects, l.reference, l.reason, l.user_id, l.thread_id, l.execution_id, l.agent_id, l.metadata
   FROM debitd.ledger l
   JOIN debitd.account a ON a.account_id = l.account_id
-  JOIN debitd.account payer ON payer.account_id = l.payer_id
-  JOIN debitd.name unit ON unit.name_id = l.unit_id
-  LEFT JOIN debitd.name source ON source.name_id = l.source_id
-  LEFT JOIN debitd.name service ON service.name_id = l.service_id
-  LEFT JOIN debitd.name model ON model.name_id = l.model_id
-  LEFT JOIN debitd.name metric ON metric.name_id = l.metric_id
-  LEFT JOIN debitd.name currency ON currency.name_id = l.currency_id
-  LEFT JOIN debitd.plan p ON p.plan_id = l.plan_id
-  LEFT JOIN debitd.name plan ON plan.name_id = p.plan_name_id;
+  JOIN debitd.account payer ON payer.account_id = l.payer_id;
 
 -- The newest `most` entries of an account, newest first; before: only those with a smaller entry_id (the last one of the page before).
 -- The ids are found first, by the index on (account_id, entry_id) alone: a condition on the account's name would have all its entries read and sorted.
 CREATE OR REPLACE FUNCTION api.ledger_page(account text, most integer DEFAULT 50, before bigint DEFAULT NULL) RETURNS SETOF api.ledger
 LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    id  CONSTANT bigint := (SELECT a.account_id FROM debitd.account a WHERE a.name = account);
-    ids CONSTANT bigint[] := ARRAY(
+    number CONSTANT bigint := (SELECT a.account_id FROM debitd.account a WHERE a.name = account);
+    ids    CONSTANT bigint[] := ARRAY(
         SELECT l.entry_id FROM debitd.ledger l
-         WHERE l.account_id = id AND l.entry_id < coalesce(before, 9223372036854775807)
+         WHERE l.account_id = number AND l.entry_id < coalesce(before, 9223372036854775807)
          ORDER BY l.entry_id DESC LIMIT most);
 BEGIN
     RETURN QUERY
-        SELECT v.* FROM api.ledger v
-         WHERE v.account_id = account AND v.entry_id = ANY (ids) ORDER BY v.entry_id DESC;
+        SELECT v.* FROM unnest(ids) AS i (entry_id)
+         CROSS JOIN LATERAL (SELECT * FROM api.ledger p WHERE p.account_id = account AND p.entry_id = i.entry_id OFFSET 0) v
+         ORDER BY v.entry_id DESC;
 END
 $$;
 
@@ -57,8 +55,11 @@ SELECT d.account_id, d.day, metric.name AS metric, service.name AS service, mode
                c.quantity, CASE WHEN l.cost IS NULL THEN 0 ELSE c.cost END, c.charge, CASE l.type WHEN 'usage' THEN 1 ELSE -1 END
           FROM debitd.batch b
           JOIN debitd.ledger l ON l.entry_id BETWEEN b.entry_lo AND b.entry_hi
-               AND l.booked_at >= (date_trunc('month', b.booked_at AT TIME ZONE 'UTC')) AT TIME ZONE 'UTC'
-               AND l.booked_at < (date_trunc('month', b.booked_at AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
+               -- the bounds of all of them: an account's index is read from there on, and only leaves that they can be in
+               AND l.entry_id >= (SELECT min(w.entry_lo) FROM debitd.batch w WHERE NOT w.folded)
+               AND l.entry_id <= (SELECT max(w.entry_hi) FROM debitd.batch w WHERE NOT w.folded)
+               AND l.booked_at >= (SELECT date_trunc('month', min(w.booked_at) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+                                     FROM debitd.batch w WHERE NOT w.folded)
           JOIN debitd.account a ON a.account_id = l.account_id
          CROSS JOIN LATERAL unnest(l.component_ids, l.component_quantities, l.component_costs, l.component_charges)
                AS c (component_id, quantity, cost, charge)
