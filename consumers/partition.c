@@ -16,7 +16,7 @@ static enum partition_verdict halt(struct partition *p, const char *what)
              "%s. Nothing was skipped and nothing is read until a person decides. When you know "
              "the offset N to go on from: UPDATE debitd.position SET "
              "next_offset = N, last_offset = NULL, last_fingerprint = NULL, halted = NULL WHERE "
-             "topic = '%s' AND partition = %d; debitd sees it within 30 s",
+             "topic = '%s' AND partition = %d; debitd sees it within 10 s",
              what, p->topic, p->number);
     return PARTITION_HALT;
 }

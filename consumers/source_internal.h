@@ -26,7 +26,7 @@
 #define SOURCE_CHECK_US       INT64_C(5000)
 #define SOURCE_RETRY_US       INT64_C(1000000) /* after a claim that failed */
 /* between looks whether a person has released a halted partition */
-#define SOURCE_HALTED_US      INT64_C(30000000)
+#define SOURCE_HALTED_US      INT64_C(10000000)
 #define SOURCE_LOW_MS         3000 /* for asking a broker where a log begins */
 
 enum source_phase {

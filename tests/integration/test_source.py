@@ -1,0 +1,150 @@
+"""What comes in: every message once, whoever reads it, and nothing at all where that is not certain."""
+
+import os
+import signal
+
+import pytest
+
+
+def opened(world, accounts, plan="payg"):
+    for account in accounts:
+        world.account("account.opened", account, plan=plan)
+
+
+def used(world, accounts, **given):
+    for account in accounts:
+        world.usage(account, service="openai", model="gpt-4o-mini", quantities={"input": 1000}, **given)
+
+
+def entries(world):
+    return world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'")
+
+
+def names(count, start=0):
+    return [f"acct-{n}" for n in range(start, start + count)]
+
+
+def test_accounts_that_were_opened_before_the_start_are_known_before_any_usage_is_booked(world):
+    world.catalog()
+    used(world, names(50))  # nothing orders the topics; at the start the accounts come first
+    opened(world, names(50))
+    world.flush()
+    world.start()
+    world.wait_booked(50)
+    assert world.value("SELECT count(*) FROM debitd.parked") == 0
+
+
+def test_instances_that_are_killed_and_join_again_book_every_event_once(world):
+    world.catalog()
+    opened(world, names(20))
+    daemons = world.start(3)
+    total = 0
+    for victim in range(3):
+        used(world, names(20) * 20)
+        total += 400
+        world.flush()
+        daemons[victim].kill()
+        used(world, names(20) * 10)
+        total += 200
+        daemons[victim] = world.start()
+    world.wait_booked(total)
+    world.verify()
+
+
+def test_an_instance_that_stood_still_while_another_took_over_books_nothing_twice(world):
+    world.catalog()
+    opened(world, names(20))
+    stopped, other = world.start(2)
+    used(world, names(20) * 10)
+    world.wait_booked(200)
+    os.kill(stopped.child.pid, signal.SIGSTOP)
+    used(world, names(20) * 30)
+    world.wait_booked(800, timeout=60)  # once its session in the group has run out
+    os.kill(stopped.child.pid, signal.SIGCONT)
+    used(world, names(20) * 30)
+    world.wait_booked(1400, timeout=60)
+    assert stopped.running and other.running
+    world.verify()
+
+
+def test_a_position_that_somebody_else_has_claimed_is_claimed_back(world):
+    world.catalog()
+    opened(world, names(4))
+    world.start()
+    used(world, names(4) * 10)
+    world.wait_booked(40)
+    for partition in range(world.partitions["usage"]):
+        world.sql("SELECT * FROM debitd.claim(%s, %s, 'a stranger')", [world.topics["usage"], partition])
+    used(world, names(4) * 10)
+    world.wait_booked(80)
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_a_topic_that_was_made_anew_is_halted_before_anything_of_it_is_booked(world):
+    world.catalog()
+    opened(world, names(1))
+    daemon = world.start()
+    used(world, names(1) * 10)
+    world.wait_booked(10)
+    daemon.stop()
+    topic = world.topics["usage"]
+    world.kafka.delete_topics([topic])
+    world.wait(lambda: topic not in world.kafka.admin().list_topics(timeout=10).topics, "the topic to be gone")
+    world.kafka.create_topic(topic, 1)
+    used(world, names(1) * 25)  # more than before: the position exists on the new topic too
+    world.flush()
+    daemon = world.start()
+    halted = "SELECT halted FROM debitd.position WHERE topic = %s"
+    world.wait(lambda: world.value(halted, [topic]), "the partition to be halted")
+    assert "the message at offset 9 is not the one that was booked from there" in world.value(halted, [topic])
+    assert entries(world) == 10
+    assert f"WHERE topic = '{topic}' AND partition = 0" in daemon.text()
+    daemon.stop()
+
+    # A person has looked: the new topic is to be read from its beginning.
+    world.sql("UPDATE debitd.position SET next_offset = 0, last_offset = NULL, last_fingerprint = NULL, halted = NULL"
+              " WHERE topic = %s AND partition = 0", [topic])
+    world.start()
+    world.wait_booked(35)  # (verify cannot fit the offsets of two topics into one position any more)
+
+
+@pytest.mark.world(partitions=1)
+def test_a_halted_partition_does_not_hold_up_the_others_and_is_read_again_once_released(world):
+    world.catalog()
+    opened(world, names(2))
+    daemon = world.start()
+    used(world, names(1))
+    world.wait_booked(1)
+    daemon.stop()
+    world.sql("UPDATE debitd.position SET halted = 'by hand' WHERE topic = %s", [world.topics["usage"]])
+    used(world, names(1))
+    opened(world, ["acct-later"])
+    world.flush()
+    daemon = world.start()
+    world.wait(lambda: world.sql("SELECT 1 FROM api.account WHERE account_id = 'acct-later'"), "the account to be opened")
+    assert entries(world) == 1
+    assert "is halted and stays so: by hand" in daemon.text()
+    world.sql("UPDATE debitd.position SET halted = NULL")
+    world.wait_booked(2)  # looked for every 10 s
+
+
+def test_a_missing_topic_is_named_with_the_command_that_creates_it_and_is_read_once_it_is_there(world):
+    topic = world.topics["usage"]
+    world.kafka.delete_topics([topic])
+    world.wait(lambda: topic not in world.kafka.admin().list_topics(timeout=10).topics, "the topic to be gone")
+    world.catalog()
+    opened(world, names(1))
+    world.flush()
+    daemon = world.start(wait=False)
+    world.wait(lambda: f"--create --topic {topic}" in daemon.text(), "the log to name the topic")
+    world.kafka.create_topic(topic, world.partitions["usage"])
+    used(world, names(1))
+    world.wait_booked(1)
+
+
+def test_a_property_that_the_guarantees_rest_on_is_refused_at_the_start(world):
+    properties = [["enable.auto.commit", "true"]]
+    daemon = world.start(wait=False, kafka={"properties": properties})
+    assert daemon.wait_exit() == 78
+    assert '"enable.auto.commit" cannot be set: the offsets are kept in PostgreSQL' in daemon.text()

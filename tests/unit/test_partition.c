@@ -1,0 +1,262 @@
+/* One partition: where it starts, what it takes, when it is read again, when it is halted. */
+#include "tests/unit/test.h"
+
+#include "consumers/partition.h"
+
+#define FP UINT64_C(77)
+
+/* Of a partition that has booked up to offset 41. */
+static struct partition booked(void)
+{
+    struct partition p = { .topic = "usage.events", .number = 3 };
+    struct partition_claim c = { .epoch = 5,
+                                 .has_next = true,
+                                 .has_last = true,
+                                 .next_offset = 42,
+                                 .last_offset = 41,
+                                 .last_fingerprint = FP };
+
+    partition_claimed(&p, &c, 9);
+    return p;
+}
+
+static struct partition running(void)
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    if (partition_record(&p, 41, FP, 0) != PARTITION_DROP || p.state != PARTITION_RUNNING)
+        abort();
+    return p;
+}
+
+TEST("a partition of which nothing was consumed starts at the beginning and takes what comes")
+{
+    struct partition p = { .topic = "t" };
+    struct partition_claim c = { .epoch = 1 };
+
+    partition_claimed(&p, &c, 1);
+    CHECK_INT(p.state, PARTITION_CLAIMED);
+    CHECK_INT(partition_start(&p), PARTITION_BEGINNING);
+    partition_assigned(&p);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+    CHECK_INT(partition_record(&p, 1000, 1, 0), PARTITION_TAKE); /* retention was there before */
+    partition_taken(&p, 1000, 1);
+    CHECK_INT(partition_start(&p), 1000);
+}
+
+TEST("a known partition starts at its last message, which is discarded")
+{
+    struct partition p = booked();
+
+    CHECK_INT(partition_start(&p), 41);
+    partition_assigned(&p);
+    CHECK_INT(p.state, PARTITION_VERIFYING);
+    CHECK_INT(partition_record(&p, 41, FP, 0), PARTITION_DROP);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
+}
+
+TEST("another message at the last offset halts: the topic was made anew")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    CHECK_INT(partition_record(&p, 41, FP + 1, 0), PARTITION_HALT);
+    CHECK_INT(p.state, PARTITION_HALTING);
+    CHECK(strstr(p.why, "offset 41") != NULL);
+    CHECK(strstr(p.why, "WHERE topic = 'usage.events' AND partition = 3") != NULL);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP);
+}
+
+TEST("an offset that was taken is dropped, a gap is taken")
+{
+    struct partition p = running();
+
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
+    partition_taken(&p, 42, 1);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP);
+    CHECK_INT(partition_record(&p, 5, 1, 0), PARTITION_DROP);
+    CHECK_INT(partition_record(&p, 50, 1, 0), PARTITION_TAKE); /* control records lie between */
+    partition_taken(&p, 50, 2);
+    CHECK_INT(partition_start(&p), 50);
+}
+
+TEST("a batch that was skipped is asked for again, and nothing behind it is taken")
+{
+    struct partition p = running();
+
+    CHECK_INT(partition_trouble(&p, KAFKA_BAD_BATCH, "crc", 100), PARTITION_AGAIN);
+    CHECK_INT(p.state, PARTITION_SUSPECT);
+    CHECK_INT(p.due_us, 100 + PARTITION_RETRY_US);
+    CHECK_INT(partition_record(&p, 60, 1, 0), PARTITION_DROP);
+    CHECK_INT(partition_start(&p), 41);
+    partition_assigned(&p);
+    CHECK_INT(partition_record(&p, 41, FP, 0), PARTITION_DROP);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
+}
+
+TEST("a batch that stays bad halts after five more tries")
+{
+    struct partition p = running();
+
+    for (int i = 0; i < PARTITION_TRIES; i++) {
+        CHECK_INT(partition_trouble(&p, KAFKA_BAD_BATCH, "crc", 0), PARTITION_AGAIN);
+        partition_assigned(&p);
+        CHECK_INT(partition_record(&p, 41, FP, 0), PARTITION_DROP);
+    }
+    CHECK_INT(partition_trouble(&p, KAFKA_BAD_BATCH, "crc", 0), PARTITION_HALT);
+    CHECK(strstr(p.why, "from offset 42 on cannot be read: crc, 6 times") != NULL);
+}
+
+TEST("progress between two bad batches starts the count anew")
+{
+    struct partition p = running();
+
+    for (int i = 0; i < 3 * PARTITION_TRIES; i++) {
+        int64_t offset = p.next;
+
+        CHECK_INT(partition_record(&p, offset, 1, 0), PARTITION_TAKE);
+        partition_taken(&p, offset, 1);
+        CHECK_INT(partition_trouble(&p, KAFKA_BAD_BATCH, "crc", 0), PARTITION_AGAIN);
+        partition_assigned(&p);
+        CHECK_INT(partition_record(&p, offset, 1, 0), PARTITION_DROP);
+    }
+    CHECK_INT(p.state, PARTITION_RUNNING);
+}
+
+TEST("the last message missing before later ones is looked for again, then halts")
+{
+    struct partition p = booked();
+
+    for (int i = 0; i < PARTITION_TRIES; i++) {
+        partition_assigned(&p);
+        CHECK_INT(partition_record(&p, 43, 1, 0), PARTITION_AGAIN);
+    }
+    partition_assigned(&p);
+    CHECK_INT(partition_record(&p, 43, 1, 0), PARTITION_HALT);
+}
+
+TEST("retention that took only what was booked lets reading go on")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
+    CHECK_INT(partition_low(&p, 42, 0), PARTITION_AGAIN);
+    CHECK_INT(partition_start(&p), 42);
+    partition_assigned(&p);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
+}
+
+TEST("retention that took messages never booked halts")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
+    CHECK_INT(partition_low(&p, 43, 0), PARTITION_HALT);
+    CHECK(strstr(p.why, "was to go on at offset 42, the topic begins at 43") != NULL);
+}
+
+TEST("a topic that is shorter than what was booked halts")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
+    CHECK_INT(partition_low(&p, 0, 0), PARTITION_HALT);
+    CHECK(strstr(p.why, "ends before offset 41") != NULL);
+}
+
+TEST("an offset that goes while reading halts")
+{
+    struct partition p = running();
+
+    CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_HALT);
+    CHECK(strstr(p.why, "no longer has offset 42") != NULL);
+}
+
+TEST("an end before the last message is borne for a while, then halts")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    partition_end(&p, 1000);
+    CHECK(!p.at_end);
+    CHECK_INT(partition_tick(&p, 1000 + PARTITION_VERIFY_US - 1), PARTITION_DROP);
+    CHECK_INT(partition_tick(&p, 1000 + PARTITION_VERIFY_US), PARTITION_HALT);
+    p = booked();
+    partition_assigned(&p);
+    partition_end(&p, 1000);
+    CHECK_INT(partition_record(&p, 41, FP, 2000), PARTITION_DROP); /* the new leader caught up */
+    CHECK_INT(partition_tick(&p, 1000 + 2 * PARTITION_VERIFY_US), PARTITION_DROP);
+    partition_end(&p, 3000);
+    CHECK(p.at_end);
+}
+
+TEST("troubles of the network or of a missing topic leave the partition as it is")
+{
+    struct partition p = running();
+
+    CHECK_INT(partition_trouble(&p, KAFKA_TRANSIENT, "", 0), PARTITION_DROP);
+    CHECK_INT(partition_trouble(&p, KAFKA_NO_TOPIC, "", 0), PARTITION_DROP);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+}
+
+TEST("a message that comes while one is held back is remembered as missed")
+{
+    struct partition p = running();
+    struct message held = { .offset = 42 };
+
+    p.held = &held;
+    CHECK_INT(partition_record(&p, 43, 1, 0), PARTITION_DROP);
+    CHECK(p.missed);
+}
+
+TEST("a halted partition is claimed but never assigned")
+{
+    struct partition p = { .topic = "t" };
+    struct partition_claim c = { .epoch = 1, .halted = "by hand" };
+
+    partition_claimed(&p, &c, 0);
+    CHECK_INT(p.state, PARTITION_HALTED);
+    CHECK(!partition_assignable(&p));
+    CHECK_STR(p.why, "by hand");
+}
+
+TEST("a position that a person has set starts there without a comparison")
+{
+    struct partition p = { .topic = "t" };
+    struct partition_claim c = { .epoch = 1, .has_next = true, .next_offset = 500 };
+
+    partition_claimed(&p, &c, 1);
+    CHECK_INT(partition_start(&p), 500);
+    partition_assigned(&p);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+    CHECK_INT(partition_record(&p, 499, 1, 0), PARTITION_DROP);
+    CHECK_INT(partition_record(&p, 500, 1, 0), PARTITION_TAKE);
+}
+
+TEST("the fingerprint tells timestamp, key and value apart, and absent from empty")
+{
+    uint64_t f = partition_fingerprint(1, slice_of("k"), slice_of("v"));
+
+    CHECK(f == partition_fingerprint(1, slice_of("k"), slice_of("v")));
+    CHECK(f != partition_fingerprint(2, slice_of("k"), slice_of("v")));
+    CHECK(f != partition_fingerprint(1, slice_of("v"), slice_of("k")));
+    CHECK(f != partition_fingerprint(1, slice_of("kv"), SLICE("")));
+    CHECK(partition_fingerprint(1, SLICE(""), SLICE("")) !=
+          partition_fingerprint(1, SLICE_ABSENT, SLICE("")));
+    CHECK(partition_fingerprint(1, SLICE(""), SLICE("")) !=
+          partition_fingerprint(1, SLICE(""), SLICE_ABSENT));
+}
+
+/* Worked out with a SipHash-2-4 written in Python and checked against its authors' test vector. */
+TEST("the fingerprint is the same in every version, as it is kept in PostgreSQL")
+{
+    CHECK(partition_fingerprint(INT64_C(1790000000000000), slice_of("acct-1"), slice_of("{}")) ==
+          UINT64_C(0xbb34e511376328ce));
+    CHECK(partition_fingerprint(-1, SLICE_ABSENT, SLICE("")) == UINT64_C(0x209b7a5c6286bc54));
+}
