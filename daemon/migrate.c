@@ -1,4 +1,5 @@
-/* See migrate.h. The embedded files come sorted by path, which is the order in which they are run. */
+/* See migrate.h. The embedded files come sorted by path, which is the order in which they are
+ * run. */
 #include "migrate.h"
 
 #include "base/embedded.h"
@@ -75,7 +76,8 @@ static enum code_part code_part(const struct embedded_file *f)
     return starts_with(f->path, "schema/api/") ? CODE_API : CODE_NONE;
 }
 
-/* Over path and text of all that can be replaced; the NULs in between keep one file from running into the next. */
+/* Over path and text of all that can be replaced; the NULs in between keep one file from running
+ * into the next. */
 static void sha256_of_code(char out[SHA256_TEXT])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -276,7 +278,8 @@ static int run_migration(struct work *w, const struct migration *m, struct error
     char number[12];
     snprintf(number, sizeof number, "%d", m->number);
     const char *const row[] = { number, m->name, m->sha256 };
-    /* The first migration makes schema debitd, so the table of versions comes behind it, in the same transaction. */
+    /* The first migration makes schema debitd, so the table of versions comes behind it, in the
+     * same transaction. */
     return script(w, "opening a transaction", "BEGIN", e) || run_file(w, m->file, e) ||
                    script(w, "making the table of versions", create, e) ||
                    record(w,
@@ -336,7 +339,8 @@ int schema_migrate(struct pg_session *s, bool dry_run, struct migrate_report rep
                    struct error *ret_error)
 {
     struct work w = { .session = s, .dry_run = dry_run, .report = report };
-    /* A migration may take long, and may wait for another one; but what it locks it waits for only briefly, lest bookings queue behind it. */
+    /* A migration may take long, and may wait for another one; but what it locks it waits for only
+     * briefly, lest bookings queue behind it. */
     if (script(&w, "preparing to migrate", "SET statement_timeout = 0; SET lock_timeout = 0",
                ret_error) < 0 ||
         script(&w, "waiting for another migration", "SELECT pg_advisory_lock(" MIGRATE_LOCK ")",

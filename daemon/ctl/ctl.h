@@ -1,7 +1,9 @@
-/* debitctl: one file a group of verbs, all of them in the table of commands.c, which drives help, wrong use and completion.
+/* debitctl: one file a group of verbs, all of them in the table of commands.c, which drives help,
+ * wrong use and completion.
  *
- * A verb gets what was given on the command line, asks the database through ctl_connect(), prints to stdout and returns an exit code of contract 7; on failure
- * it fills the error and returns its exit code (ctl_failed() does both). One thread, nothing is shared. */
+ * A verb gets what was given on the command line, asks the database through ctl_connect(), prints
+ * to stdout and returns an exit code of contract 7; on failure it fills the error and returns its
+ * exit code (ctl_failed() does both). One thread, nothing is shared. */
 #ifndef DEBITD_CTL_CTL_H
 #define DEBITD_CTL_CTL_H
 
@@ -49,12 +51,15 @@ struct ctl {
     struct pg_session *session; /* once ctl_connect() was called */
 };
 
-/* The value of an option of this command, NULL where it was not given. The name must be one of its options. */
+/* The value of an option of this command, NULL where it was not given. The name must be one of its
+ * options. */
 const char *ctl_option(const struct ctl *c, const char *name);
 
-/* Reads the configuration once (--config, else the default path where that exists, else the built-in defaults). 0, or the exit code. */
+/* Reads the configuration once (--config, else the default path where that exists, else the
+ * built-in defaults). 0, or the exit code. */
 int ctl_config(struct ctl *c, struct error *ret_error) MUST_CHECK;
-/* Connects once: --conninfo, else postgres.conninfo of the configuration file, else (no file at all) libpq's environment. 0, or the exit code. */
+/* Connects once: --conninfo, else postgres.conninfo of the configuration file, else (no file at
+ * all) libpq's environment. 0, or the exit code. */
 int ctl_connect(struct ctl *c, struct error *ret_error) MUST_CHECK;
 /* The exit code of an error, 70 where none was set. */
 int ctl_failed(const struct error *e);

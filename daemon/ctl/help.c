@@ -75,8 +75,8 @@ static void complete_case(FILE *out, const struct ctl_command *c)
 {
     if (c->verb)
         fprintf(out, "    '%s %s')", c->word, c->verb);
-    else
-        fprintf(out, "    %s | %s\\ *)", c->word, c->word); /* what follows is no verb but its argument */
+    else /* what follows is no verb but its argument */
+        fprintf(out, "    %s | %s\\ *)", c->word, c->word);
     for (int i = 0; i < CTL_OPTIONS_MAX && c->options[i].name; i++)
         fprintf(out, "%s --%s", i ? "" : "\n        options+='", c->options[i].name);
     fprintf(out, "%s", c->options[0].name ? "'" : "");

@@ -1,4 +1,5 @@
-/* The command line of debitctl: finds the command, reads its options and arguments, runs it, prints the error, ends with its code. */
+/* The command line of debitctl: finds the command, reads its options and arguments, runs it,
+ * prints the error, ends with its code. */
 #include "ctl/ctl.h"
 
 #include <locale.h>
@@ -82,7 +83,8 @@ static const struct ctl_command *find_command(const char *word, const char *verb
     return NULL;
 }
 
-/* "--name" or "--name=value": the value stands in the same word, or is the next one. False: this is not that option. */
+/* "--name" or "--name=value": the value stands in the same word, or is the next one. False: this
+ * is not that option. */
 static bool takes(const char *word, const char *name, bool wants_value, int *at, int argc,
                   char **argv, const char **ret_value, struct error *e)
 {
@@ -100,7 +102,8 @@ static bool takes(const char *word, const char *name, bool wants_value, int *at,
     return true;
 }
 
-/* Options may stand anywhere; those of a command are known once its words were read, so they come in the second pass. */
+/* Options may stand anywhere; those of a command are known once its words were read, so they come
+ * in the second pass. */
 static int read_options(struct ctl *c, int argc, char **argv, struct error *e)
 {
     const char *flag;

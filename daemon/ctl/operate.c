@@ -1,5 +1,6 @@
-/* The verbs that change accounts and credits. What was asked for becomes the data of an event of usage.accounts and is checked by the same code that checks these; then debitd.ctl_command()
- * does what an event would do. The idempotency key is the event's id: the same key twice books once. */
+/* The verbs that change accounts and credits. What was asked for becomes the data of an event of
+ * usage.accounts and is checked by the same code that checks these; then debitd.ctl_command() does
+ * what an event would do. The idempotency key is the event's id: the same key twice books once. */
 #include "consumers/accounts.h"
 #include "ctl/output.h"
 #include "ctl/verbs.h"
@@ -80,7 +81,8 @@ static int refused(const char *what, const char *reason, const char *detail, str
     return EX_DATAERR;
 }
 
-/* The checks that events have to pass, before anything is asked of the database. *ret_data is in the arena. */
+/* The checks that events have to pass, before anything is asked of the database. *ret_data is in
+ * the arena. */
 static int check_data(const char *type, const char *key, const char *account, struct slice data,
                       struct json *doc, struct arena *arena, struct slice *ret_data,
                       struct error *e)

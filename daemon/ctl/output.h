@@ -1,11 +1,13 @@
-/* How debitctl prints what the database answered: a table for people, JSON for programs. The type of a column decides how it looks: decimals are strings in JSON
- * and stand to the right in a table, moments are RFC 3339, what is JSON already stays so. */
+/* How debitctl prints what the database answered: a table for people, JSON for programs. The type
+ * of a column decides how it looks: decimals are strings in JSON and stand to the right in a
+ * table, moments are RFC 3339, what is JSON already stays so. */
 #ifndef DEBITD_CTL_OUTPUT_H
 #define DEBITD_CTL_OUTPUT_H
 
 #include "ctl/ctl.h"
 
-/* All rows: an array of objects with all columns, or a table with those of `columns` (names with spaces between them; NULL: all). */
+/* All rows: an array of objects with all columns, or a table with those of `columns` (names with
+ * spaces between them; NULL: all). */
 void output_rows(const struct ctl *c, const struct pg_result *r, const char *columns);
 /* The first row: an object, or a table of two columns. */
 void output_row(const struct ctl *c, const struct pg_result *r);

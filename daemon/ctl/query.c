@@ -1,4 +1,5 @@
-/* The verbs that only read: account show, balance, usage, ledger, alerts, check, estimate, rejected, parked. */
+/* The verbs that only read: account show, balance, usage, ledger, alerts, check, estimate,
+ * rejected, parked. */
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 

@@ -1,4 +1,5 @@
-/* debitctl status: what the database knows of the books; whether it is this program's schema; how far each partition is. */
+/* debitctl status: what the database knows of the books; whether it is this program's schema; how
+ * far each partition is. */
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 

@@ -1,5 +1,6 @@
-/* debitctl verify: runs schema/verify, in the order of the paths. Each file is one query whose rows are differences; its first comment line says what it checks. All see one snapshot, so
- * that what is booked meanwhile makes no difference. */
+/* debitctl verify: runs schema/verify, in the order of the paths. Each file is one query whose
+ * rows are differences; its first comment line says what it checks. All see one snapshot, so that
+ * what is booked meanwhile makes no difference. */
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 

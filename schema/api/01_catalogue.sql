@@ -1,12 +1,14 @@
 -- The catalogue in force and its history, with names instead of numbers. '*' stands for any.
 --
--- All views of api: names are joined by id, and no function stands between a column and its table, so that a condition on a column reaches the
--- table's index. security_invoker: a reader sees through them what the rights on the tables and row-level security let it see. Columns are only ever
--- added at the end.
+-- All views of api: names are joined by id, and no function stands between a column and its table,
+-- so that a condition on a column reaches the table's index. security_invoker: a reader sees
+-- through them what the rights on the tables and row-level security let it see. Columns are only
+-- ever added at the end.
 
 CREATE SCHEMA IF NOT EXISTS api;
 
--- Cost prices, and the fixed prices of plans. A price is in force in [effective_from, effective_until); the time of the event decides.
+-- Cost prices, and the fixed prices of plans. A price is in force in [effective_from,
+-- effective_until); the time of the event decides.
 CREATE OR REPLACE VIEW api.price WITH (security_invoker = true) AS
 SELECT r.price_id, plan.name AS plan, coalesce(service.name, '*') AS service, coalesce(model.name, '*') AS model,
        metric.name AS metric, coalesce(component.name, '*') AS component, trim_scale(r.price) AS price,
@@ -19,7 +21,8 @@ SELECT r.price_id, plan.name AS plan, coalesce(service.name, '*') AS service, co
   LEFT JOIN debitd.name model ON model.name_id = r.model_id
   LEFT JOIN debitd.name component ON component.name_id = r.component_id;
 
--- Every version of every plan; the one in force has until_version null. quotas: metric -> what is included a month, what more costs, what a day may have.
+-- Every version of every plan; the one in force has until_version null. quotas: metric -> what is
+-- included a month, what more costs, what a day may have.
 CREATE OR REPLACE VIEW api.plan WITH (security_invoker = true) AS
 SELECT plan.name AS plan, unit.name AS unit, p.kind, p.tariff, trim_scale(p.markup) AS markup, p.trust_cost,
        trim_scale(p.credits_per_period) AS credits_per_period, p.credits_policy, trim_scale(p.welcome) AS welcome,

@@ -1,6 +1,7 @@
 -- Accounts, balances, and what was used of quotas.
 
--- plan is the account's own, unit that of the balance that it is paid from. A session of role debitd_account sees its own account only.
+-- plan is the account's own, unit that of the balance that it is paid from. A session of role
+-- debitd_account sees its own account only.
 CREATE OR REPLACE VIEW api.account WITH (security_invoker = true) AS
 SELECT a.name AS account_id, payer.name AS payer_id, a.title AS name, plan.name AS plan, unit.name AS unit, a.charged, a.byok,
        a.plan_until, a.opened_at, a.closed_at
@@ -11,7 +12,8 @@ SELECT a.name AS account_id, payer.name AS payer_id, a.title AS name, plan.name 
   LEFT JOIN debitd.name unit ON unit.name_id = p.unit_id
  WHERE a.account_id = (SELECT debitd.only_account()) OR (SELECT debitd.only_account()) IS NULL;
 
--- A row for each account that pays, or did: the balance of one that was given a parent stays where it is.
+-- A row for each account that pays, or did: the balance of one that was given a parent stays where
+-- it is.
 CREATE OR REPLACE VIEW api.balance WITH (security_invoker = true) AS
 SELECT a.name AS account_id, unit.name AS unit, trim_scale(p.balance) AS balance, trim_scale(p.purchased) AS purchased,
        trim_scale(p.granted) AS granted, trim_scale(p.refunded) AS refunded, trim_scale(p.adjusted) AS adjusted,
@@ -20,8 +22,9 @@ SELECT a.name AS account_id, unit.name AS unit, trim_scale(p.balance) AS balance
   JOIN debitd.account a ON a.account_id = p.payer_id
   LEFT JOIN debitd.name unit ON unit.name_id = p.unit_id;
 
--- The payer's usage with that of its children, by month, and by day where a plan limits the day. included: of the payer's plan as it is now, of the month or of the day;
--- without one nothing is beyond it, so overage_quantity is 0.
+-- The payer's usage with that of its children, by month, and by day where a plan limits the day.
+-- included: of the payer's plan as it is now, of the month or of the day; without one nothing is
+-- beyond it, so overage_quantity is 0.
 CREATE OR REPLACE VIEW api.usage WITH (security_invoker = true) AS
 SELECT a.name AS account_id, metric.name AS metric, CASE u.period WHEN 'm' THEN 'month' ELSE 'day' END AS period,
        u.period_start, trim_scale(u.used) AS used, trim_scale(limits.included) AS included,

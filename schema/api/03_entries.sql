@@ -1,8 +1,9 @@
 -- Entries and what they sum up to, by the account that used.
 
--- One row an entry; entry_id ascends in booking order within a payer. cost null: unknown.
--- Names that nobody selects by are looked up behind the LIMIT of a page, in the select list; accounts are joined, so that a condition on them reaches the index. For a page of
--- the history of an account with very many entries ask api.ledger_page(): it reads the page only.
+-- One row an entry; entry_id ascends in booking order within a payer. cost null: unknown. Names
+-- that nobody selects by are looked up behind the LIMIT of a page, in the select list; accounts
+-- are joined, so that a condition on them reaches the index. For a page of the history of an
+-- account with very many entries ask api.ledger_page(): it reads the page only.
 CREATE OR REPLACE VIEW api.ledger WITH (security_invoker = true) AS
 SELECT l.entry_id, a.name AS account_id, payer.name AS payer_id, l.type::text AS type,
        (SELECT n.name FROM debitd.name n WHERE n.name_id = l.source_id) AS event_source, l.event_id, l.occurred_at, l.booked_at,
@@ -23,8 +24,10 @@ SELECT l.entry_id, a.name AS account_id, payer.name AS payer_id, l.type::text AS
   JOIN debitd.account a ON a.account_id = l.account_id
   JOIN debitd.account payer ON payer.account_id = l.payer_id;
 
--- The newest `most` entries of an account, newest first; before: only those with a smaller entry_id (the last one of the page before).
--- The ids are found first, by the index on (account_id, entry_id) alone: a condition on the account's name would have all its entries read and sorted.
+-- The newest `most` entries of an account, newest first; before: only those with a smaller
+-- entry_id (the last one of the page before). The ids are found first, by the index on
+-- (account_id, entry_id) alone: a condition on the account's name would have all its entries read
+-- and sorted.
 CREATE OR REPLACE FUNCTION api.ledger_page(account text, most integer DEFAULT 50, before bigint DEFAULT NULL) RETURNS SETOF api.ledger
 LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -41,8 +44,8 @@ BEGIN
 END
 $$;
 
--- By day of use. Entries that are not summed yet are added, so that it agrees with the ledger at any moment. Both halves name the account themselves: so a condition on it
--- reaches their indexes.
+-- By day of use. Entries that are not summed yet are added, so that it agrees with the ledger at
+-- any moment. Both halves name the account themselves: so a condition on it reaches their indexes.
 CREATE OR REPLACE VIEW api.usage_daily WITH (security_invoker = true) AS
 SELECT d.account_id, d.day, metric.name AS metric, service.name AS service, model.name AS model, component.name AS component,
        trim_scale(sum(d.quantity)) AS quantity, trim_scale(sum(d.cost)) AS cost, trim_scale(sum(d.charge)) AS charge,
@@ -55,7 +58,8 @@ SELECT d.account_id, d.day, metric.name AS metric, service.name AS service, mode
                c.quantity, CASE WHEN l.cost IS NULL THEN 0 ELSE c.cost END, c.charge, CASE l.type WHEN 'usage' THEN 1 ELSE -1 END
           FROM debitd.batch b
           JOIN debitd.ledger l ON l.entry_id BETWEEN b.entry_lo AND b.entry_hi
-               -- the bounds of all of them: an account's index is read from there on, and only leaves that they can be in
+               -- the bounds of all of them: an account's index is read from there on, and only
+               -- leaves that they can be in
                AND l.entry_id >= (SELECT min(w.entry_lo) FROM debitd.batch w WHERE NOT w.folded)
                AND l.entry_id <= (SELECT max(w.entry_hi) FROM debitd.batch w WHERE NOT w.folded)
                AND l.booked_at >= (SELECT date_trunc('month', min(w.booked_at) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
@@ -70,7 +74,8 @@ SELECT d.account_id, d.day, metric.name AS metric, service.name AS service, mode
   LEFT JOIN debitd.name model ON model.name_id = d.model_id
  GROUP BY d.account_id, d.day, metric.name, service.name, model.name, component.name;
 
--- An event counts once, a void takes it back. By the month that the entry counts in. top_model: the one that cost most, then the one used most.
+-- An event counts once, a void takes it back. By the month that the entry counts in. top_model:
+-- the one that cost most, then the one used most.
 CREATE OR REPLACE VIEW api.monthly_summary WITH (security_invoker = true) AS
 SELECT m.account_id, m.month, sum(m.events)::bigint AS events, trim_scale(sum(m.quantity)) AS quantity,
        trim_scale(sum(m.cost)) AS cost, trim_scale(sum(m.charge)) AS charge,

@@ -1,6 +1,7 @@
 -- What went out, and what became of messages that were not booked.
 
--- account_id of a platform alert is 'platform', as its subject is. Two halves, so that a condition on the account reaches its index.
+-- account_id of a platform alert is 'platform', as its subject is. Two halves, so that a condition
+-- on the account reaches its index.
 CREATE OR REPLACE VIEW api.alert WITH (security_invoker = true) AS
 SELECT l.alert_id::text AS alert_id, l.type, a.name AS account_id, metric.name AS metric, l.period_start,
        trim_scale(l.threshold) AS threshold, l.raised_at, l.published_at, l.event
@@ -23,7 +24,8 @@ SELECT p.topic, p.partition, p."offset", p.reason, p.detail, p.account AS accoun
        p.parked_at AS at, p.released_at
   FROM debitd.parked p;
 
--- next_offset null: claimed, but nothing consumed yet. Every consumed offset counts in exactly one of the five.
+-- next_offset null: claimed, but nothing consumed yet. Every consumed offset counts in exactly one
+-- of the five.
 CREATE OR REPLACE VIEW api.position WITH (security_invoker = true) AS
 SELECT p.topic, p.partition, p.next_offset, p.booked, p.duplicates, p.rejected, p.parked, p.skipped, p.last_event_time, p.updated_at
   FROM debitd.position p;

@@ -1,8 +1,11 @@
--- Questions of programs, before usage happens. They reserve nothing: concurrent uses can overrun what they say. Milliseconds, no locks.
+-- Questions of programs, before usage happens. They reserve nothing: concurrent uses can overrun
+-- what they say. Milliseconds, no locks.
 --
--- SECURITY DEFINER: a child's answer is made of its payer's figures, which the child's own rights do not show; debitd_account can ask about its own account only.
+-- SECURITY DEFINER: a child's answer is made of its payer's figures, which the child's own rights
+-- do not show; debitd_account can ask about its own account only.
 
--- The balance that the account is paid from: its own, or its payer's. Null: there is no such account.
+-- The balance that the account is paid from: its own, or its payer's. Null: there is no such
+-- account.
 CREATE OR REPLACE FUNCTION api.credit_balance(account text) RETURNS numeric
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT trim_scale(p.balance) FROM debitd.account a JOIN debitd.payer p ON p.payer_id = a.payer_id
@@ -80,9 +83,11 @@ BEGIN
 END
 $$;
 
--- What the use would cost and be charged now, at the quotas as they stand. quantities: {"input": 512, "output": "207.5"}, or just a number for a use without components. cost and
--- charge are null where no price says them, all is null where there is no such account or metric. affordable: nothing is charged, the plan is postpaid, or what is left is
--- neither below 0 nor below the plan's minimum.
+-- What the use would cost and be charged now, at the quotas as they stand. quantities: {"input":
+-- 512, "output": "207.5"}, or just a number for a use without components. cost and charge are null
+-- where no price says them, all is null where there is no such account or metric. affordable:
+-- nothing is charged, the plan is postpaid, or what is left is neither below 0 nor below the
+-- plan's minimum.
 CREATE OR REPLACE FUNCTION api.estimate(account text, service text, model text, metric text, quantities jsonb,
     OUT cost numeric, OUT charge numeric, OUT balance_after numeric, OUT affordable boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,7 +1,9 @@
--- Whose rows a session of role debitd_account sees (contract 6): the account that setting debitd.account names. Row-level security
--- (schema/api/zz_roles.sql) and the views of api ask here.
+-- Whose rows a session of role debitd_account sees (contract 6): the account that setting
+-- debitd.account names. Row-level security (schema/api/zz_roles.sql) and the views of api ask
+-- here.
 
--- The account that debitd_account sees; null: none. SECURITY DEFINER: policies cannot look into the table that they guard.
+-- The account that debitd_account sees; null: none. SECURITY DEFINER: policies cannot look into
+-- the table that they guard.
 CREATE OR REPLACE FUNCTION debitd.own_account() RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT a.account_id FROM debitd.account a WHERE a.name = nullif(current_setting('debitd.account', true), '')

@@ -1,8 +1,11 @@
--- What usage would cost and be charged at this moment: the rules of money (contract 2.2, 2.3, 2.7) once more, for questions that are asked in SQL. Booking is done by the daemon
--- (daemon/rating/rate.h); tests hold the two against each other. The price file of the daemon's configuration is not known here.
+-- What usage would cost and be charged at this moment: the rules of money (contract 2.2, 2.3, 2.7)
+-- once more, for questions that are asked in SQL. Booking is done by the daemon
+-- (daemon/rating/rate.h); tests hold the two against each other. The price file of the daemon's
+-- configuration is not known here.
 
--- True where who asks may see that account: everybody but debitd_account, and this one its own. For SECURITY DEFINER functions, where current_user is their owner: hence the role
--- that was set, or logged in.
+-- True where who asks may see that account: everybody but debitd_account, and this one its own.
+-- For SECURITY DEFINER functions, where current_user is their owner: hence the role that was set,
+-- or logged in.
 CREATE OR REPLACE FUNCTION debitd.caller_sees(p_account text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -20,7 +23,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT n.name_id FROM debitd.name n WHERE n.name = p_name
 $$;
 
--- The first price that exists in the order of contract 2.7, in that currency or with the rate that converts it; no row: none. p_plan_name_id null: cost prices.
+-- The first price that exists in the order of contract 2.7, in that currency or with the rate that
+-- converts it; no row: none. p_plan_name_id null: cost prices.
 CREATE OR REPLACE FUNCTION debitd.find_price(p_plan_name_id integer, p_service_id integer, p_model_id integer, p_metric_id integer,
     p_component_id integer, p_currency_id integer, p_at timestamptz, OUT price numeric, OUT per numeric, OUT rate numeric)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -43,7 +47,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
      LIMIT 1
 $$;
 
--- The sum over the components, each rounded once; null where one has no price. p_quantities: component -> decimal.
+-- The sum over the components, each rounded once; null where one has no price. p_quantities:
+-- component -> decimal.
 CREATE OR REPLACE FUNCTION debitd.price_components(p_plan_name_id integer, p_service text, p_model text, p_metric_id integer,
     p_quantities jsonb, p_currency_id integer, p_at timestamptz) RETURNS numeric
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,7 +66,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
                                              (p_quota).overage_per, 12), 0)
 $$;
 
--- cost and charge, null where unknown. p_quota: a null record where the plan has none on the metric; p_used: of the month; guest: charged nothing; byok: costs nothing either.
+-- cost and charge, null where unknown. p_quota: a null record where the plan has none on the
+-- metric; p_used: of the month; guest: charged nothing; byok: costs nothing either.
 CREATE OR REPLACE FUNCTION debitd.estimate_usage(p_plan debitd.plan, p_quota debitd.plan_quota, p_used numeric, p_guest boolean,
     p_byok boolean, p_service text, p_model text, p_metric_id integer, p_quantities jsonb, p_at timestamptz,
     OUT cost numeric, OUT charge numeric)

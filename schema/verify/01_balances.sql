@@ -1,4 +1,5 @@
--- Balances: each sum of a payer is that of its entries, by type; the balance is what they come to, and what its last entry says.
+-- Balances: each sum of a payer is that of its entries, by type; the balance is what they come to,
+-- and what its last entry says.
 WITH entries AS (
     SELECT l.payer_id, sum(l.amount) AS balance,
            coalesce(sum(l.amount) FILTER (WHERE l.type = 'purchase'), 0) AS purchased,

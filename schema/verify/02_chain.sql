@@ -1,4 +1,5 @@
--- The chain: in order of entry_id, each entry's balance_after is the one before it plus its amount; the last is the payer's balance.
+-- The chain: in order of entry_id, each entry's balance_after is the one before it plus its
+-- amount; the last is the payer's balance.
 WITH chained AS (
     SELECT l.payer_id, l.entry_id, l.balance_after,
            coalesce(lag(l.balance_after) OVER (PARTITION BY l.payer_id ORDER BY l.entry_id), 0) + l.amount AS computed,

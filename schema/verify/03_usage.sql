@@ -1,5 +1,6 @@
--- Usage of months and days: events, used, cost, charge and overage_charge of each row are the sums of the payer's entries that count in it. Days count where the plan that the
--- entry was charged under limits the day.
+-- Usage of months and days: events, used, cost, charge and overage_charge of each row are the sums
+-- of the payer's entries that count in it. Days count where the plan that the entry was charged
+-- under limits the day.
 WITH entries AS (
     SELECT l.payer_id, l.metric_id, l.counted_on, q.day_limit IS NOT NULL AS limited,
            sum(CASE l.type WHEN 'usage' THEN 1 ELSE -1 END) AS events, sum(l.quantity) AS used, coalesce(sum(l.cost), 0) AS cost,

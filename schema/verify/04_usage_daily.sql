@@ -1,4 +1,5 @@
--- usage_daily: with the entries that are not summed yet, it has the sums of all entries, by account, day, metric, service, model and component.
+-- usage_daily: with the entries that are not summed yet, it has the sums of all entries, by
+-- account, day, metric, service, model and component.
 WITH parts AS (
     SELECT l.entry_id, l.account_id, l.counted_on AS day, l.metric_id, coalesce(l.service_id, 0) AS service_id,
            coalesce(l.model_id, 0) AS model_id, c.component_id, c.quantity,

@@ -1,4 +1,5 @@
--- Batches: the ranges of entries that wait to be summed, or were, do not overlap; each entry lies in one; none is summed twice.
+-- Batches: the ranges of entries that wait to be summed, or were, do not overlap; each entry lies
+-- in one; none is summed twice.
 SELECT f.batch::text, f.what, f.entry::text
   FROM (SELECT b.batch_id AS batch, 'overlaps the batch before it' AS what, b.entry_lo AS entry
           FROM (SELECT b.*, max(b.entry_hi) OVER (ORDER BY b.entry_lo, b.batch_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS highest

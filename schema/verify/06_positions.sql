@@ -1,5 +1,7 @@
--- Positions: rejected and parked messages are as many as their rows and lie before the offset that is next; the five counts together are not more than the offsets; what counts as booked is not
--- less than the entries of messages, nor more than the identities of what was booked (while none of these is purged).
+-- Positions: rejected and parked messages are as many as their rows and lie before the offset that
+-- is next; the five counts together are not more than the offsets; what counts as booked is not
+-- less than the entries of messages, nor more than the identities of what was booked (while none
+-- of these is purged).
 WITH place AS (
     SELECT p.topic, p.partition, count(*) AS parked, max(p."offset") AS last FROM debitd.parked p GROUP BY 1, 2
 ), refused AS ( -- what was parked first and rejected on release counts as parked

@@ -1,5 +1,6 @@
--- Identities: each entry that an event made has the key of that event, once, where keys of its month are kept; a key's entry exists and is of that event. The key is
--- the first half of SHA-256 over ("debitd/event/v1", source, id), each with its length.
+-- Identities: each entry that an event made has the key of that event, once, where keys of its
+-- month are kept; a key's entry exists and is of that event. The key is the first half of SHA-256
+-- over ("debitd/event/v1", source, id), each with its length.
 WITH kept AS (
     SELECT min(to_date(right(k.relname, 7), 'YYYY_MM'))::timestamp AT TIME ZONE 'UTC' AS since
       FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass

@@ -1,4 +1,5 @@
--- Booked twice: no usage event (source, id) has two entries within the dedup window, nor two voids of one entry, nor an operation on an account in two places.
+-- Booked twice: no usage event (source, id) has two entries within the dedup window, nor two voids
+-- of one entry, nor an operation on an account in two places.
 SELECT f.entry::text, f.other::text, f.what, f.event_source, f.event_id
   FROM (SELECT l.entry_id AS entry, l.before AS other, 'the same usage event' AS what, n.name AS event_source, l.event_id
           FROM (SELECT l.entry_id, l.source_id, l.event_id, date_trunc('month', l.booked_at AT TIME ZONE 'UTC') AS month,

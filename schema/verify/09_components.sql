@@ -1,4 +1,5 @@
--- Components: what an entry says of its components sums up to its quantity, its cost and its amount; usage takes, a void gives.
+-- Components: what an entry says of its components sums up to its quantity, its cost and its
+-- amount; usage takes, a void gives.
 SELECT l.entry_id::text AS entry, c.what, c.recorded::text, c.computed::text
   FROM debitd.ledger l
  CROSS JOIN LATERAL (

@@ -1,4 +1,5 @@
--- Voids: each takes back one usage entry of the same account, with its quantity and cost, on the day that it counted on; the entry is marked as taken back, and nothing else is.
+-- Voids: each takes back one usage entry of the same account, with its quantity and cost, on the
+-- day that it counted on; the entry is marked as taken back, and nothing else is.
 SELECT f.entry::text, f.what, f.recorded, f.computed
   FROM (SELECT v.entry_id AS entry, c.what, c.recorded, c.computed
           FROM debitd.ledger v

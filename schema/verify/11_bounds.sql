@@ -1,4 +1,5 @@
--- Bounds: amounts and balances are below 1e18 and have at most 12 places, quantities are at most 1e12 and have at most 6; nothing is NaN or infinite.
+-- Bounds: amounts and balances are below 1e18 and have at most 12 places, quantities are at most
+-- 1e12 and have at most 6; nothing is NaN or infinite.
 SELECT f.place, f.row, f.what, f.value::text
   FROM (SELECT 'ledger' AS place, 'entry ' || l.entry_id AS row, c.what, c.value, c.most, c.places
           FROM debitd.ledger l

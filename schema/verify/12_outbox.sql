@@ -1,4 +1,5 @@
--- The outbox: alerts and dead letters are open, claimed or published, with what goes with it; an alert is what its event says, and its entry exists.
+-- The outbox: alerts and dead letters are open, claimed or published, with what goes with it; an
+-- alert is what its event says, and its entry exists.
 WITH rows AS (
     SELECT 'alert ' || l.alert_id AS row, l.state, l.relay_epoch, l.claim_partition, l.claim_floor, l.published_at FROM debitd.alert l
     UNION ALL

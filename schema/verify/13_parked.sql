@@ -1,4 +1,5 @@
--- Parked messages: those that wait have their identity; those that were booked have their entry; a moment and a way of release go together.
+-- Parked messages: those that wait have their identity; those that were booked have their entry; a
+-- moment and a way of release go together.
 SELECT f.parked::text, f.what, f.event_id
   FROM (SELECT p.parked_id AS parked, 'waits, but has no key' AS what, p.event_id
           FROM debitd.parked p

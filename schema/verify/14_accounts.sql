@@ -1,4 +1,5 @@
--- Accounts: each pays itself or has a parent that does; who pays has a balance with a plan and a unit; entries name accounts, payers and units that exist.
+-- Accounts: each pays itself or has a parent that does; who pays has a balance with a plan and a
+-- unit; entries name accounts, payers and units that exist.
 SELECT f.account, f.what
   FROM (SELECT a.name AS account, 'its payer does not exist, or is paid for by another' AS what
           FROM debitd.account a LEFT JOIN debitd.account p ON p.account_id = a.payer_id
