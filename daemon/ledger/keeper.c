@@ -28,6 +28,7 @@ struct keeper {
     struct ingest ingest;
     struct complaint complaint;
     int64_t leaves_due_us;
+    bool retry_unpriced; /* another price file: what no price was found for may have one now */
 };
 
 static enum pg_outcome keep_months(struct keeper *k, struct error *e)
@@ -82,9 +83,22 @@ static void take_up_price_file(struct keeper *k)
     if (k->reload) {
         catalogue_unref(k->ingest.price_file);
         k->ingest.price_file = k->price_file ? catalogue_ref(k->price_file) : NULL;
+        k->retry_unpriced |= k->price_file != NULL;
         k->reload = false;
     }
     pthread_mutex_unlock(&k->lock);
+}
+
+/* What is parked for a price waits for a later catalogue; a price file has no version, so it is made to look older, once. */
+static enum pg_outcome retry_unpriced(struct keeper *k, struct error *e)
+{
+    if (!k->retry_unpriced)
+        return PG_DONE;
+    enum pg_outcome o = pg_run(k->pg, "looking at unpriced messages again",
+                               "UPDATE debitd.parked SET catalogue_version = catalogue_version - 1"
+                               " WHERE released_at IS NULL AND reason = 'unpriced'", 0, NULL, NULL, e);
+    k->retry_unpriced = o != PG_DONE;
+    return o;
 }
 
 static void keep(struct keeper *k)
@@ -99,6 +113,8 @@ static void keep(struct keeper *k)
         k->ingest.pg = k->pg;
     }
     enum pg_outcome o = k->pg ? keep_months(k, &e) : PG_LOST;
+    if (o == PG_DONE)
+        o = retry_unpriced(k, &e);
     if (o == PG_DONE)
         o = release(k, &e);
     if (o == PG_DONE)

@@ -20,7 +20,7 @@ void statements_load(struct statements *ret)
     /* Faults on purpose: ./run check proves that the tests find each (tests/checks/mutants.txt). */
 #if MUTANT == 1 /* the position is moved without comparing */
     ret->advance.sql = "UPDATE debitd.position SET next_offset = $5::bigint, last_offset = $6::bigint, last_fingerprint = $7::bigint"
-                       " WHERE topic = $1::text AND partition = $2::integer AND ($3::bigint, $4::bigint) IS NOT NULL";
+                       " WHERE topic = $1::text AND partition = $2::integer AND $3::bigint > 0 AND coalesce($4::bigint, 0) >= 0";
 #elif MUTANT == 3 /* the payers are read, not locked */
     ret->lock_payers.sql = "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, p.has_charge"
                            " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"

@@ -1,0 +1,114 @@
+"""What cannot be booked yet is parked, and booked by itself, once, when what was missing arrives."""
+
+from decimal import Decimal
+
+
+def price_file(world, text):
+    path = world.folder / "prices.conf"
+    path.write_text('prices = ( { service = "acme"; metric = "ai_tokens"; currency = "USD"; per = "1000"; effective_from = "2025-01-01"; price = "'
+                    + text + '"; } );\n')
+    return str(path)
+
+
+def parked(world):
+    return world.sql("SELECT event_id, reason, released_at IS NOT NULL AS released FROM api.parked ORDER BY event_id")
+
+
+def test_usage_of_an_unknown_account_is_booked_when_it_is_opened_and_a_resend_is_a_duplicate(world):
+    world.catalog()
+    world.start()
+    world.usage("late", id="u-1", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.usage("late", id="u-1", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.wait_booked(total=0)
+    assert parked(world) == [{"event_id": "u-1", "reason": "unknown_account", "released": False}]
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: parked(world)[0]["released"], "the parked event to be released")
+    world.wait_booked(total=1)
+    # 10 welcome - 1000 x 0.15 / 1e6
+    assert world.value("SELECT balance FROM api.balance") == Decimal("9.99985")
+    assert world.value("SELECT sum(duplicates) FROM api.position") == 1
+    world.verify()
+
+
+def test_an_unknown_metric_is_booked_when_the_catalogue_has_it(world):
+    world.catalog()
+    world.account("account.opened", "acct-1", plan="assistant-business")
+    world.flush()
+    world.start()
+    world.usage("acct-1", "pages", id="u-1", quantity=3)
+    world.wait_booked(total=0)
+    assert parked(world) == [{"event_id": "u-1", "reason": "unknown_metric", "released": False}]
+    text = open("etc/catalog.conf").read()
+    text = text.replace('{ name = "ai_tokens"; },', '{ name = "ai_tokens"; }, { name = "pages"; },', 1)
+    text = text.replace("prices = (", 'prices = ( { metric = "pages"; currency = "USD"; price = "0.02"; },', 1)
+    world.catalog(text)
+    world.wait(lambda: parked(world)[0]["released"], "the parked event to be released")
+    world.wait_booked(total=1)
+    assert world.value("SELECT balance FROM api.balance") == -6  # 3 x 0.02 USD = 6 credits
+    world.verify()
+
+
+def test_a_price_file_taken_up_by_a_reload_prices_what_was_parked_for_the_want_of_it(world):
+    world.catalog()
+    world.account("account.opened", "acct-1", plan="payg")
+    world.flush()
+    daemon = world.start()
+    world.usage("acct-1", id="u-1", service="acme", model="m", quantity=500)
+    world.wait_booked(total=0)
+    assert parked(world) == [{"event_id": "u-1", "reason": "unpriced", "released": False}]
+    daemon.configure({**daemon.config, "prices": {"file": price_file(world, "2")}})
+    daemon.reload()
+    world.wait(lambda: parked(world)[0]["released"], "the parked event to be released")
+    world.wait_booked(total=1)
+    assert world.sql("SELECT amount, price_source FROM api.ledger WHERE type = 'usage'") == [
+        {"amount": -1, "price_source": "file"}]
+    world.verify()
+
+
+def test_a_parked_event_that_is_voided_never_comes_into_the_books(world):
+    world.catalog()
+    world.start()
+    world.usage("late", id="u-1", service="openai", model="gpt-4o-mini", quantities={"input": 1000}, key="k")
+    world.wait_booked(total=0)
+    world.void("late", "u-1", id="v-1", key="k")
+    world.void("late", "u-1", id="v-2", key="k")
+    world.wait_booked(total=0)
+    assert world.value("SELECT reason FROM api.rejected") == "already_voided"
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.account") == 1, "the account to be open")
+    world.usage("late", id="u-2", service="openai", model="gpt-4o-mini", quantities={"input": 1000}, key="k")
+    world.wait_booked(total=1)
+    assert world.value("SELECT balance FROM api.balance") == Decimal("9.99985")
+    world.verify()
+
+
+def test_an_operation_that_waits_for_its_parent_and_is_then_refused_is_a_dead_letter(world):
+    world.catalog()
+    world.start()
+    world.account("account.opened", "child", id="o-1", parent="middle", key="a")
+    world.wait_booked()
+    assert [row["reason"] for row in parked(world)] == ["unknown_account"]
+    world.account("account.opened", "top", plan="payg", key="b")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.account WHERE account_id = 'top'") == 1, "top to be open")
+    world.account("account.opened", "middle", parent="top", key="c")  # a parent that has a parent itself: bad_data
+    world.wait(lambda: world.value("SELECT count(*) FROM api.rejected WHERE published_at IS NOT NULL") == 1,
+               "the operation to be refused")
+    row, = world.sql("SELECT reason, value FROM api.rejected")
+    letter, = world.topic_messages("deadletter")
+    assert (row["reason"], row["value"]) == ("bad_data", letter.value)
+    assert letter.header("debitd-reason") == b"bad_data"
+    # rejected events have no identity: it can be sent again, as something else
+    world.account("account.opened", "child", id="o-1", parent="top", key="a")
+    world.wait_booked()
+    assert world.value("SELECT payer_id FROM api.account WHERE account_id = 'child'") == "top"
+
+
+def test_where_the_configuration_says_so_usage_opens_its_account(world):
+    world.catalog()
+    world.start(accounts={"unknown": "open", "default_plan": "assistant-free"})
+    for n in range(3):
+        world.usage("walk-in", id=f"u-{n}", service="openai", model="gpt-4o-mini", quantities={"input": 1_000_000})
+    world.wait_booked(total=3)
+    # 100 credits a period; 0.15 USD = 15 credits each
+    assert world.sql("SELECT balance, granted, spent FROM api.balance") == [{"balance": 55, "granted": 100, "spent": 45}]
+    world.verify()
