@@ -148,3 +148,20 @@ def test_a_property_that_the_guarantees_rest_on_is_refused_at_the_start(world):
     daemon = world.start(wait=False, kafka={"properties": properties})
     assert daemon.wait_exit() == 78
     assert '"enable.auto.commit" cannot be set: the offsets are kept in PostgreSQL' in daemon.text()
+
+
+def test_a_full_queue_pauses_its_partitions_and_every_event_is_booked_once_it_empties(world):
+    world.catalog()
+    opened(world, names(20))
+    daemon = world.start(queue={"max_messages": 1000}, batch={"max_events": 500})
+    used(world, names(20))
+    world.wait_booked(20)
+    with world.postgres.connect(world.name, autocommit=False) as books:
+        books.execute("LOCK TABLE debitd.payer IN EXCLUSIVE MODE")  # no writer gets on
+        used(world, names(20) * 400)
+        world.flush()
+        told = sum(line.startswith("STATUS=") for line in daemon.heard())
+        world.wait(lambda: sum(line.startswith("STATUS=") for line in daemon.heard()) >= told + 3, "three seconds to pass")
+        assert entries(world) == 20
+    world.wait_booked(8020, timeout=60)
+    world.verify()
