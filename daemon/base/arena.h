@@ -10,13 +10,16 @@ struct arena {
     size_t used; /* bytes handed out since the last reset */
 };
 
-#define ARENA_NULL ((struct arena){NULL, NULL, 0})
+#define ARENA_NULL ((struct arena){ NULL, NULL, 0 })
 
 void *arena_alloc(struct arena *a, size_t n);  /* 16-byte aligned, not cleared, never NULL */
 void *arena_zalloc(struct arena *a, size_t n); /* cleared */
-struct slice arena_copy(struct arena *a, struct slice s); /* an absent slice stays absent; the copy has a NUL behind it */
-char *arena_text(struct arena *a, struct slice s);       /* the same as a C string */
-void arena_reset(struct arena *a); /* everything handed out is gone; up to 1 MiB is kept for reuse */
+struct slice
+arena_copy(struct arena *a,
+           struct slice s); /* an absent slice stays absent; the copy has a NUL behind it */
+char *arena_text(struct arena *a, struct slice s); /* the same as a C string */
+void arena_reset(
+    struct arena *a); /* everything handed out is gone; up to 1 MiB is kept for reuse */
 void arena_fini(struct arena *a);
 
 #endif

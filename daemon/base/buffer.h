@@ -11,16 +11,20 @@ struct buffer {
     char *p;
     size_t n, capacity;
 };
-#define BUFFER_NULL ((struct buffer){NULL, 0, 0})
+#define BUFFER_NULL ((struct buffer){ NULL, 0, 0 })
 
-char *buffer_reserve(struct buffer *b, size_t n); /* room for n more bytes behind p + n; returns that place; b->n is not moved */
+char *buffer_reserve(
+    struct buffer *b,
+    size_t n); /* room for n more bytes behind p + n; returns that place; b->n is not moved */
 void buffer_put(struct buffer *b, const void *bytes, size_t n);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_slice(struct buffer *b, struct slice s);
 void buffer_format(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The slice as a JSON string with its quotes. Input must be UTF-8. Escapes only what RFC 8259 section 7 demands. */
+/* The slice as a JSON string with its quotes. Input must be UTF-8. Escapes only what RFC 8259
+ * section 7 demands. */
 void buffer_json_string(struct buffer *b, struct slice s);
-/* The slice as a person may see it, on one line: control characters, line breaks of Unicode and bytes that are not UTF-8 become \xNN. At most max bytes are
+/* The slice as a person may see it, on one line: control characters, line breaks of Unicode and
+ * bytes that are not UTF-8 become \xNN. At most max bytes are
  * written, cut between characters; false when it was cut. */
 bool buffer_printable(struct buffer *b, struct slice s, size_t max);
 const char *buffer_cstr(struct buffer *b); /* puts a NUL behind the end (not counted in n) */

@@ -1,4 +1,5 @@
-/* The SQL files under schema/, carried inside the program. The table is written by cmake/embed.cmake, sorted by path (bytewise),
+/* The SQL files under schema/, carried inside the program. The table is written by
+ * cmake/embed.cmake, sorted by path (bytewise),
  * and never changes while the program runs: safe from any thread, nothing to free. */
 #ifndef DEBITD_BASE_EMBEDDED_H
 #define DEBITD_BASE_EMBEDDED_H

@@ -1,5 +1,7 @@
-/* Identities and digests: the first 128 bits of SHA-256 over length-prefixed parts (each part: its length as 4 bytes, big endian, then its bytes; an
- * absent part has length 0xffffffff and no bytes). Cryptographic, so that nobody can craft two events that are taken for one. */
+/* Identities and digests: the first 128 bits of SHA-256 over length-prefixed parts (each part: its
+ * length as 4 bytes, big endian, then its bytes; an
+ * absent part has length 0xffffffff and no bytes). Cryptographic, so that nobody can craft two
+ * events that are taken for one. */
 #ifndef DEBITD_BASE_HASH_H
 #define DEBITD_BASE_HASH_H
 
@@ -14,10 +16,12 @@ struct hash128 {
 struct hash128 hash_parts(const struct slice *part, size_t parts);
 /* The identity of an event: hash_parts over {"debitd/event/v1", source, id}. */
 struct hash128 hash_identity(struct slice source, struct slice id);
-/* What must be the same for the same identity: hash_parts over {"debitd/digest/v1", type, subject, data as sent}. */
+/* What must be the same for the same identity: hash_parts over {"debitd/digest/v1", type, subject,
+ * data as sent}. */
 struct hash128 hash_digest(struct slice type, struct slice subject, struct slice data);
 
-/* A 64-bit hash for tables in memory and for the fingerprint of a Kafka record: SipHash-2-4 with the given key. */
+/* A 64-bit hash for tables in memory and for the fingerprint of a Kafka record: SipHash-2-4 with
+ * the given key. */
 uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n);
 
 #endif

@@ -6,23 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-#define CLEANUP(f) __attribute__((cleanup(f)))
+#define CLEANUP(f)        __attribute__((cleanup(f)))
 
 /* Hands the value of an owning variable over and leaves NULL behind. */
-#define TAKE(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })
+#define TAKE(p)                    \
+    ({                             \
+        __typeof__(p) take_ = (p); \
+        (p) = NULL;                \
+        take_;                     \
+    })
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* An invariant of ours. Kept in release builds: a wrong book is worse than a stopped daemon, and state is only in PostgreSQL, so stopping
+/* An invariant of ours. Kept in release builds: a wrong book is worse than a stopped daemon, and
+ * state is only in PostgreSQL, so stopping
  * is safe at every instruction. Never for input. */
-#define ASSERT(expr)                                                                                    \
-    do {                                                                                                \
-        if (__builtin_expect(!(expr), 0)) {                                                             \
-            fprintf(stderr, "debitd: assertion failed at %s:%d: %s\n", __FILE__, __LINE__, #expr);      \
-            abort();                                                                                    \
-        }                                                                                               \
+#define ASSERT(expr)                                                                               \
+    do {                                                                                           \
+        if (__builtin_expect(!(expr), 0)) {                                                        \
+            fprintf(stderr, "debitd: assertion failed at %s:%d: %s\n", __FILE__, __LINE__, #expr); \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 /* Memory that cannot be had ends the process: nothing is lost, start-up is recovery. */

@@ -1,4 +1,5 @@
-/* Bytes that somebody else owns. A slice with p == NULL is "absent"; one with n == 0 and p != NULL is "empty". Never NUL-terminated. */
+/* Bytes that somebody else owns. A slice with p == NULL is "absent"; one with n == 0 and p != NULL
+ * is "empty". Never NUL-terminated. */
 #ifndef DEBITD_BASE_SLICE_H
 #define DEBITD_BASE_SLICE_H
 
@@ -11,13 +12,13 @@ struct slice {
     size_t n;
 };
 
-#define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
-#define SLICE_ABSENT ((struct slice){NULL, 0})
-#define SLICE_ARGS(s) (int)(s).n, (s).p /* for "%.*s" */
+#define SLICE(literal) ((struct slice){ (literal), sizeof(literal) - 1 })
+#define SLICE_ABSENT   ((struct slice){ NULL, 0 })
+#define SLICE_ARGS(s)  (int)(s).n, (s).p /* for "%.*s" */
 
 static inline struct slice slice_of(const char *text)
 {
-    return (struct slice){text, text ? strlen(text) : 0};
+    return (struct slice){ text, text ? strlen(text) : 0 };
 }
 static inline bool slice_equal(struct slice a, struct slice b)
 {

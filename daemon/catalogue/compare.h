@@ -1,4 +1,5 @@
-/* What applying one catalogue over another would change, and what of it is refused. Pure: no server. */
+/* What applying one catalogue over another would change, and what of it is refused. Pure: no
+ * server. */
 #ifndef DEBITD_CATALOGUE_COMPARE_H
 #define DEBITD_CATALOGUE_COMPARE_H
 
@@ -41,7 +42,8 @@ struct comparison {
 };
 #define COMPARISON_NULL ((struct comparison){ .refused = 0 })
 
-/* Both catalogues must outlive *ret, which must be COMPARISON_NULL before and comparison_fini'd after. */
+/* Both catalogues must outlive *ret, which must be COMPARISON_NULL before and comparison_fini'd
+ * after. */
 void catalogue_compare(const struct catalogue *current, const struct catalogue *wanted,
                        struct comparison *ret);
 void comparison_fini(struct comparison *c);

@@ -31,12 +31,13 @@ static void take_byok(struct account_facts *a, struct slice list)
     const char *from = text, *end = text + list.n;
     for (int i = 0; i < a->byoks; i++) {
         const char *to = memchr(from, '\x01', (size_t)(end - from));
-        a->byok[i] = (struct slice){from, (size_t)((to ? to : end) - from)};
+        a->byok[i] = (struct slice){ from, (size_t)((to ? to : end) - from) };
         from = to ? to + 1 : end;
     }
 }
 
-struct account_facts *account_cache_take(struct account_cache *c, const struct pg_result *r, int row)
+struct account_facts *account_cache_take(struct account_cache *c, const struct pg_result *r,
+                                         int row)
 {
     struct slice name = pg_bytes(r, row, 0), byok = pg_bytes(r, row, 6);
     struct account_facts *a = account_cache_find(c, name);
@@ -58,8 +59,8 @@ struct account_facts *account_cache_take(struct account_cache *c, const struct p
 void account_cache_clear(struct account_cache *c)
 {
     struct account_facts *a, *next;
-    HASH_ITER (hh, c->by_name, a, next)
-        forget(c, a);
+    HASH_ITER(hh, c->by_name, a, next)
+    forget(c, a);
 }
 
 void account_cache_trim(struct account_cache *c)

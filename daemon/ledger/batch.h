@@ -1,12 +1,17 @@
-/* One ingest transaction: positions, keys, entries, summaries, balances, alerts, rejections and parked messages move together or not at all.
+/* One ingest transaction: positions, keys, entries, summaries, balances, alerts, rejections and
+ * parked messages move together or not at all.
  *
- * A batch is a list of decoded messages, cut into parts: one part a partition, its messages in offset order, one compare-and-set a part. It begins only with everything in
- * hand, may be run any number of times (nothing of a run that failed is left), and decides nothing from memory that the database could contradict.
+ * A batch is a list of decoded messages, cut into parts: one part a partition, its messages in
+ * offset order, one compare-and-set a part. It begins only with everything in
+ * hand, may be run any number of times (nothing of a run that failed is left), and decides nothing
+ * from memory that the database could contradict.
  *
- *   batch_read.c   BEGIN, books, positions, known keys, accounts, originals of voids; then the payers' locks, their summaries, ids
- *   batch_book.c   what becomes of each message, in order: pure
- *   batch_accounts.c  the same for operations on accounts: one call of debitd.account_event() each
- *   batch_write.c  COPY of keys and entries, summaries, balances, alerts, rejections, parked messages, counts, COMMIT
+ *   batch_read.c      BEGIN, books, positions, known keys, accounts, originals of voids; then the
+ *                     payers' locks, their summaries, ids
+ *   batch_book.c      what becomes of each message, in order: pure
+ *   batch_accounts.c  the same for operations on accounts: a call of debitd.account_event() each
+ *   batch_write.c     COPY of keys and entries, summaries, balances, alerts, rejections, parked
+ *                     messages, counts, COMMIT
  *
  * Lock order, everywhere: position, parked rows, payers, event keys, alerts.
  * Concurrency: a struct ingest belongs to one thread, with its session. */
@@ -36,15 +41,15 @@ struct item {
     int64_t parked_id;     /* of a message that is released from parking; 0: from Kafka */
     struct refusal decode; /* NONE: the event is good */
     struct usage_event e;
-    struct account_op op;  /* of a batch of operations, in place of e */
+    struct account_op op; /* of a batch of operations, in place of e */
     /* of one run */
     enum fate fate;
-    struct refusal refusal; /* of a rejected or parked one */
-    struct slice waits_for; /* of a parked one: the account */
+    struct refusal refusal;              /* of a rejected or parked one */
+    struct slice waits_for;              /* of a parked one: the account */
     const struct account_facts *account; /* NULL: not open */
-    struct entry *entry;   /* what was booked; NULL also for the void of a parked event */
-    bool not_ours;         /* releasing: released or held by somebody else; it is left alone */
-    bool voids_parked;     /* takes a parked event back: its key is e.void_key */
+    struct entry *entry; /* what was booked; NULL also for the void of a parked event */
+    bool not_ours;       /* releasing: released or held by somebody else; it is left alone */
+    bool voids_parked;   /* takes a parked event back: its key is e.void_key */
 };
 
 struct part {
@@ -86,8 +91,8 @@ struct known_key {
     UT_hash_handle hh;
     struct hash128 key, digest;
     bool in_database;
-    int64_t entry_id;   /* in_database: 0 where there is none */
-    struct item *item;  /* else: who took it in this run */
+    int64_t entry_id;  /* in_database: 0 where there is none */
+    struct item *item; /* else: who took it in this run */
 };
 
 struct entry_component {
@@ -153,11 +158,12 @@ struct ingest_settings {
     const char *default_plan; /* on this plan */
 };
 
-/* What a run that ended in PG_RETRY asks for before it is run again; both are done outside a transaction. */
+/* What a run that ended in PG_RETRY asks for before it is run again; both are done outside a
+ * transaction. */
 enum ingest_need { NEED_NOTHING = 0, NEED_CATALOGUE = 1, NEED_MONTH = 2, NEED_ACCOUNTS = 4 };
 
 struct ingest {
-    enum topic_kind kind; /* of all its batches */
+    enum topic_kind kind;  /* of all its batches */
     struct pg_session *pg; /* set by whoever runs it */
     const struct statements *st;
     struct names names;
@@ -195,7 +201,8 @@ struct ingest {
     size_t unknown_account_count;
 };
 
-void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st, const struct ingest_settings *settings);
+void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st,
+                 const struct ingest_settings *settings);
 void ingest_fini(struct ingest *g); /* not the session */
 
 /* Forgets the batch: messages must have been released by the caller. */
@@ -203,8 +210,10 @@ void ingest_clear(struct ingest *g);
 /* Adds a message, decoding it. Its part must be the last one, or a new one. */
 void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id);
 
-/* Runs items [from, to) of the batch in one transaction; `parts` are those of that range, with expected and next set. COMMIT included. PG_DONE: it is booked and fates are set.
- * PG_RETRY with needs: see there. PG_LOST after COMMIT was sent: unknown. The session is left outside a transaction, but on PG_LOST. */
+/* Runs items [from, to) of the batch in one transaction; `parts` are those of that range, with
+ * expected and next set. COMMIT included. PG_DONE: it is booked and fates are set.
+ * PG_RETRY with needs: see there. PG_LOST after COMMIT was sent: unknown. The session is left
+ * outside a transaction, but on PG_LOST. */
 enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts) MUST_CHECK;
 
 /* Ends the run that failed and does what it needs. */
@@ -218,19 +227,23 @@ enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts
 enum pg_outcome batch_operations(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
 
 /* pieces that both kinds share; the first three are used while results are awaited */
-void send_begin(struct ingest *g, const struct part *part, int parts); /* BEGIN, open_books, advance of each part */
+void send_begin(struct ingest *g, const struct part *part,
+                int parts); /* BEGIN, open_books, advance of each part */
 enum pg_outcome take_begin(struct ingest *g, int parts) MUST_CHECK;
-enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int parts, int sent) MUST_CHECK; /* rejected, parked, counts, COMMIT */
-enum pg_outcome take_sent(struct ingest *g, int *sent) MUST_CHECK;     /* flushes; takes that many results */
+enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int parts,
+                              int sent) MUST_CHECK; /* rejected, parked, counts, COMMIT */
+enum pg_outcome take_sent(struct ingest *g,
+                          int *sent) MUST_CHECK; /* flushes; takes that many results */
 
 /* look-ups of a run */
 struct payer_state *run_payer(struct ingest *g, int64_t payer_id); /* NULL: not locked */
-struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start, bool is_day);
+struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start,
+                              bool is_day);
 
 /* Statements for messages that are not booked, shared with operations on accounts. */
 void reject_args(struct pg_args *a, const struct message *m, const struct refusal *why);
-void park_args(struct pg_args *a, const struct message *m, const struct refusal *why, struct slice waits_for,
-               int32_t catalogue_version, struct slice account, struct slice source, struct slice id,
-               struct hash128 key);
+void park_args(struct pg_args *a, const struct message *m, const struct refusal *why,
+               struct slice waits_for, int32_t catalogue_version, struct slice account,
+               struct slice source, struct slice id, struct hash128 key);
 
 #endif

@@ -1,4 +1,5 @@
-/* A batch of operations on accounts: the same transaction around one call of debitd.account_event() each, which decides, books and takes the key. */
+/* A batch of operations on accounts: the same transaction around one call of debitd.account_event()
+ * each, which decides, books and takes the key. */
 #include "ledger/batch.h"
 
 #define OPERATIONS_IN_FLIGHT 50
@@ -8,7 +9,8 @@ static bool is_operation(const struct item *it)
     return it->m->value.p && it->decode.reason == REASON_NONE;
 }
 
-/* The payers of all accounts that are named, in order, before the first operation takes a key: operations of one batch lock one after the other. */
+/* The payers of all accounts that are named, in order, before the first operation takes a key:
+ * operations of one batch lock one after the other. */
 static void send_locks(struct ingest *g)
 {
     pg_args_reset(&g->args);

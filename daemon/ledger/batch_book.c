@@ -45,7 +45,7 @@ static struct alert_row *add_alert(struct ingest *g, const char *type, const str
         g->alert = xrealloc(g->alert, g->alerts_capacity * sizeof *g->alert);
     }
     struct alert_row *a = &g->alert[g->alerts++];
-    *a = (struct alert_row){.type = type, .source = it->e.source, .event_id = it->e.id};
+    *a = (struct alert_row){ .type = type, .source = it->e.source, .event_id = it->e.id };
     return a;
 }
 
@@ -62,8 +62,8 @@ static void alert_price_missing(struct ingest *g, const struct item *it, uint32_
     }
 }
 
-static void alert_thresholds(struct ingest *g, const struct item *it, const struct quota *q, quantity_t before,
-                             quantity_t after, int32_t month)
+static void alert_thresholds(struct ingest *g, const struct item *it, const struct quota *q,
+                             quantity_t before, quantity_t after, int32_t month)
 {
     int32_t crossed[THRESHOLDS_MAX];
     int n = crossed_thresholds(q, before, after, crossed);
@@ -81,10 +81,13 @@ static void alert_thresholds(struct ingest *g, const struct item *it, const stru
     }
 }
 
-static void alert_balance(struct ingest *g, const struct item *it, const struct payer_state *p, amount_t before)
+static void alert_balance(struct ingest *g, const struct item *it, const struct payer_state *p,
+                          amount_t before)
 {
     enum balance_alert raised[3];
-    int n = p->plan ? balance_alerts(p->plan, before, p->balance, p->had_charge || p->has_charge, raised) : 0;
+    int n = p->plan ? balance_alerts(p->plan, before, p->balance, p->had_charge || p->has_charge,
+                                     raised)
+                    : 0;
     for (int i = 0; i < n; i++) {
         struct alert_row *a = add_alert(g, balance_alert_type(raised[i]), it);
         a->payer_id = p->payer_id;
@@ -132,7 +135,8 @@ static bool chain(struct ingest *g, struct entry *e, struct payer_state *p)
     return true;
 }
 
-static void fill_components(struct ingest *g, struct entry *e, const struct usage_event *u, const struct rated *r)
+static void fill_components(struct ingest *g, struct entry *e, const struct usage_event *u,
+                            const struct rated *r)
 {
     e->components = u->components;
     e->component = arena_alloc(&g->run_arena, u->components * sizeof *e->component);
@@ -147,7 +151,8 @@ static void fill_components(struct ingest *g, struct entry *e, const struct usag
         };
 }
 
-static struct entry *usage_entry(struct ingest *g, struct item *it, const struct payer_state *p, const struct rated *r)
+static struct entry *usage_entry(struct ingest *g, struct item *it, const struct payer_state *p,
+                                 const struct rated *r)
 {
     const struct usage_event *u = &it->e;
     struct entry *e = arena_zalloc(&g->run_arena, sizeof *e);
@@ -167,7 +172,8 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
         .amount = -r->charge,
         .currency_id = p->currency_id,
         .kind = r->kind,
-        .price_source = r->source == PRICE_SOURCE_NONE ? SLICE_ABSENT : slice_of(price_source_text(r->source)),
+        .price_source =
+            r->source == PRICE_SOURCE_NONE ? SLICE_ABSENT : slice_of(price_source_text(r->source)),
         .user = u->user,
         .thread = u->thread,
         .execution = u->execution,
@@ -184,10 +190,10 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
 static void book_usage(struct ingest *g, struct item *it)
 {
     const struct usage_event *u = &it->e;
-    struct refusal why = {0};
+    struct refusal why = { 0 };
     if (!it->account || it->account->closed) {
-        refuse(&why, it->account ? REASON_ACCOUNT_CLOSED : REASON_UNKNOWN_ACCOUNT, "account %.*s is not open",
-               SLICE_ARGS(u->account));
+        refuse(&why, it->account ? REASON_ACCOUNT_CLOSED : REASON_UNKNOWN_ACCOUNT,
+               "account %.*s is not open", SLICE_ARGS(u->account));
         park(g, it, &why);
         return;
     }
@@ -195,7 +201,8 @@ static void book_usage(struct ingest *g, struct item *it)
     ASSERT(p && p->plan);
     int32_t month = month_of_day(day_of_time(u->time_us));
     bool known = catalogue_has_metric(g->catalogue, u->metric);
-    quantity_t before = known ? run_usage(g, p->payer_id, names_id(&g->names, u->metric), month, false)->used : 0;
+    quantity_t before =
+        known ? run_usage(g, p->payer_id, names_id(&g->names, u->metric), month, false)->used : 0;
     struct rating_context ctx = {
         .catalogue = g->catalogue,
         .price_file = g->price_file,
@@ -204,7 +211,7 @@ static void book_usage(struct ingest *g, struct item *it)
         .byok = account_has_byok(it->account, u->service),
         .used_before = before,
     };
-    struct rated rated = {0};
+    struct rated rated = { 0 };
     enum reason r = rate_usage(&ctx, u, &rated, &why);
     if (r != REASON_NONE && !reason_is_parked(r)) {
         reject(it, &why);
@@ -244,7 +251,8 @@ static const struct entry *booked_original(struct ingest *g, int64_t entry_id)
 }
 
 /* What a void names: a booked entry (*ret), a parked event (*ret_parked), or nothing. */
-static enum reason find_original(struct ingest *g, const struct item *it, const struct entry **ret, bool *ret_parked)
+static enum reason find_original(struct ingest *g, const struct item *it, const struct entry **ret,
+                                 bool *ret_parked)
 {
     const struct usage_event *u = &it->e;
     const struct known_key *k = find_key(g, &u->void_key);
@@ -280,10 +288,11 @@ static void mark_voided(struct ingest *g, const struct item *it)
     HASH_ADD(hh, g->voided, key, sizeof v->key, v);
 }
 
-/* What was given back as it was charged is given back component by component; at the margin of a quota it is split anew. */
+/* What was given back as it was charged is given back component by component; at the margin of a
+ * quota it is split anew. */
 static void void_components(struct ingest *g, struct entry *e, const struct entry *o)
 {
-    struct rated_component split[COMPONENTS_MAX] = {0};
+    struct rated_component split[COMPONENTS_MAX] = { 0 };
     e->component = arena_alloc(&g->run_arena, (o->components + 1) * sizeof *e->component);
     for (uint32_t i = 0; i < o->components; i++) {
         split[i].cost_known = o->component[i].cost_known;
@@ -299,7 +308,8 @@ static void void_components(struct ingest *g, struct entry *e, const struct entr
     }
 }
 
-static struct entry *void_entry(struct ingest *g, const struct item *it, const struct entry *o, amount_t back)
+static struct entry *void_entry(struct ingest *g, const struct item *it, const struct entry *o,
+                                amount_t back)
 {
     struct entry *e = arena_alloc(&g->run_arena, sizeof *e);
     *e = *o; /* what it was about: service, model, metric, user, thread … */
@@ -324,11 +334,13 @@ static void book_void(struct ingest *g, struct item *it)
 {
     const struct entry *o = NULL;
     bool parked = false;
-    struct refusal why = {0};
+    struct refusal why = { 0 };
     enum reason r = find_original(g, it, &o, &parked);
     if (r != REASON_NONE) {
-        refuse(&why, r, r == REASON_UNKNOWN_EVENT ? "no usage event of this account with source %.*s and id %.*s"
-                                                  : "the event with source %.*s and id %.*s is voided already",
+        refuse(&why, r,
+               r == REASON_UNKNOWN_EVENT
+                   ? "no usage event of this account with source %.*s and id %.*s"
+                   : "the event with source %.*s and id %.*s is voided already",
                SLICE_ARGS(it->e.void_source), SLICE_ARGS(it->e.void_id));
         reject(it, &why);
         return;
@@ -344,7 +356,8 @@ static void book_void(struct ingest *g, struct item *it)
     ASSERT(p != NULL);
     int32_t month = month_of_day(o->counted_on);
     quantity_t used = run_usage(g, o->payer_id, o->metric_id, month, false)->used;
-    amount_t back = p->plan ? rate_void(p->plan, o->metric, o->kind, -o->amount, o->quantity, used) : -o->amount;
+    amount_t back = p->plan ? rate_void(p->plan, o->metric, o->kind, -o->amount, o->quantity, used)
+                            : -o->amount;
     struct entry *e = void_entry(g, it, o, back);
     amount_t before = p->balance;
     if (!chain(g, e, p)) {
@@ -373,8 +386,9 @@ static bool is_repeated(struct ingest *g, struct item *it)
         it->fate = FATE_DUPLICATE;
         return true;
     }
-    struct refusal why = {0};
-    refuse(&why, REASON_ID_REUSED, "source %.*s and id %.*s stand for an event with other type, subject or data",
+    struct refusal why = { 0 };
+    refuse(&why, REASON_ID_REUSED,
+           "source %.*s and id %.*s stand for an event with other type, subject or data",
            SLICE_ARGS(it->e.source), SLICE_ARGS(it->e.id));
     reject(it, &why);
     return true;

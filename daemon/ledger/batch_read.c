@@ -1,4 +1,5 @@
-/* What a run reads: first what may be read without the payers' locks, then the locks, then what they guard. */
+/* What a run reads: first what may be read without the payers' locks, then the locks, then what
+ * they guard. */
 #include "ledger/batch.h"
 
 #include "base/clock.h"
@@ -125,7 +126,8 @@ enum pg_outcome take_begin(struct ingest *g, int parts)
     return o;
 }
 
-/* What is released is locked first: a row that another releaser holds, or has released, is left alone. */
+/* What is released is locked first: a row that another releaser holds, or has released, is left
+ * alone. */
 static void send_parked_lock(struct ingest *g)
 {
     pg_args_reset(&g->args);
@@ -168,10 +170,12 @@ static enum pg_outcome first_flight(struct ingest *g, const struct part *part, i
     return o;
 }
 
-/* Where the configuration says so, usage opens its account: outside this transaction, which then runs again. */
+/* Where the configuration says so, usage opens its account: outside this transaction, which then
+ * runs again. */
 static void resolve_accounts(struct ingest *g)
 {
-    g->unknown_accounts = arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->unknown_accounts);
+    g->unknown_accounts =
+        arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->unknown_accounts);
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
         if (!is_event(it))
@@ -186,7 +190,8 @@ static void resolve_accounts(struct ingest *g)
 
 /* ---- originals of voids */
 
-static void take_original_row(struct ingest *g, const struct pg_result *r, int row, struct original **last)
+static void take_original_row(struct ingest *g, const struct pg_result *r, int row,
+                              struct original **last)
 {
     int64_t id = pg_int(r, row, 0);
     if (!*last || (*last)->e.entry_id != id) {
@@ -352,7 +357,7 @@ static void distinct_add(struct ingest *g, struct distinct *d, int32_t v)
 
 static void send_usage_rows(struct ingest *g)
 {
-    struct distinct metrics = {0}, months = {0};
+    struct distinct metrics = { 0 }, months = { 0 };
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
         if (!is_event(it) || it->e.kind != USAGE_RECORDED)
@@ -420,7 +425,8 @@ static enum pg_outcome take_reserved(struct ingest *g)
     return PG_DONE;
 }
 
-/* Facts that are older than their payer's row are read again, now under its lock; an account that has moved to another payer makes the batch run again. */
+/* Facts that are older than their payer's row are read again, now under its lock; an account that
+ * has moved to another payer makes the batch run again. */
 static enum pg_outcome refresh_stale(struct ingest *g)
 {
     size_t stale = 0;

@@ -1,4 +1,5 @@
-/* What a run writes, and COMMIT. Everything is sorted by its key, so that two writers never wait for each other in a circle. */
+/* What a run writes, and COMMIT. Everything is sorted by its key, so that two writers never wait
+ * for each other in a circle. */
 #include "ledger/batch.h"
 
 #include "base/clock.h"
@@ -9,13 +10,17 @@
 #define STATEMENTS_IN_FLIGHT 100 /* of those that go out a row a statement */
 
 static const char ledger_columns[] =
-    "entry_id, account_id, payer_id, type, occurred_at, booked_at, counted_on, source_id, event_id, service_id, model_id, metric_id,"
-    " quantity, component_ids, component_quantities, component_costs, component_charges, component_prices, currency_id, cost,"
-    " amount, unit_id, balance_after, plan_id, charge_kind, price_source, late, corrects, reason, user_id, thread_id,"
+    "entry_id, account_id, payer_id, type, occurred_at, booked_at, counted_on, source_id, "
+    "event_id, service_id, model_id, metric_id,"
+    " quantity, component_ids, component_quantities, component_costs, component_charges, "
+    "component_prices, currency_id, cost,"
+    " amount, unit_id, balance_after, plan_id, charge_kind, price_source, late, corrects, reason, "
+    "user_id, thread_id,"
     " execution_id, agent_id, metadata";
 #define LEDGER_COLUMNS 34
 
-static void copy_statement(char *out, size_t n, const char *table, int32_t month, const char *columns)
+static void copy_statement(char *out, size_t n, const char *table, int32_t month,
+                           const char *columns)
 {
     char day[TIME_TEXT_MAX];
     day_format(month, day);
@@ -32,7 +37,8 @@ struct key_row {
 };
 static int by_key(const void *a, const void *b)
 {
-    return memcmp(&((const struct key_row *)a)->key, &((const struct key_row *)b)->key, sizeof(struct hash128));
+    return memcmp(&((const struct key_row *)a)->key, &((const struct key_row *)b)->key,
+                  sizeof(struct hash128));
 }
 
 static size_t collect_keys(struct ingest *g, struct key_row **ret)
@@ -43,7 +49,7 @@ static size_t collect_keys(struct ingest *g, struct key_row **ret)
         const struct item *it = &g->item[i];
         if (it->parked_id || (it->fate != FATE_BOOKED && it->fate != FATE_PARKED))
             continue;
-        row[n++] = (struct key_row){it->e.key, it->e.digest, it->entry ? it->entry->entry_id : 0};
+        row[n++] = (struct key_row){ it->e.key, it->e.digest, it->entry ? it->entry->entry_id : 0 };
     }
     qsort(row, n, sizeof *row, by_key);
     return n;
@@ -160,7 +166,8 @@ static int by_account(const void *a, const void *b)
     return (x->entry_id > y->entry_id) - (x->entry_id < y->entry_id);
 }
 
-/* What was charged component by component, and what the balances moved by, are sums of the same entries (reliability: pair the checks). */
+/* What was charged component by component, and what the balances moved by, are sums of the same
+ * entries (reliability: pair the checks). */
 static void check_sums(struct ingest *g)
 {
     amount_t entries = 0, payers = 0;
@@ -187,7 +194,8 @@ static enum pg_outcome copy_entries(struct ingest *g)
     enum pg_outcome o = pg_copy_begin(g->pg, sql);
     if (o != PG_DONE)
         return o;
-    /* in the order of accounts: the history of an account lies together, and its index grows in runs */
+    /* in the order of accounts: the history of an account lies together, and its index grows in
+     * runs */
     qsort(g->entry, g->entries, sizeof *g->entry, by_account);
     struct buffer *b = pg_copy_buffer(g->pg);
     for (size_t i = 0; o == PG_DONE && i < g->entries; i++) {
@@ -201,7 +209,10 @@ static enum pg_outcome copy_entries(struct ingest *g)
 
 static int send_summaries(struct ingest *g)
 {
-    static const enum pg_type type[10] = {PG_INT8, PG_INT4, PG_BOOL, PG_DATE, PG_INT8, PG_NUMERIC, PG_INT4, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC};
+    static const enum pg_type type[10] = {
+        PG_INT8,    PG_INT4, PG_BOOL,    PG_DATE,    PG_INT8,
+        PG_NUMERIC, PG_INT4, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC
+    };
     struct pg_args *a = &g->args;
     pg_args_reset(a);
     for (int i = 0; i < 10; i++)
@@ -313,8 +324,10 @@ static void put_alert(struct pg_args *a, const struct alert_row *r, int64_t seq)
 
 static int send_alerts(struct ingest *g)
 {
-    static const enum pg_type type[16] = {PG_INT8, PG_TEXT, PG_INT8, PG_INT4, PG_DATE, PG_NUMERIC, PG_INT8, PG_NUMERIC,
-                                          PG_NUMERIC, PG_NUMERIC, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT};
+    static const enum pg_type type[16] = { PG_INT8,    PG_TEXT,    PG_INT8, PG_INT4,
+                                           PG_DATE,    PG_NUMERIC, PG_INT8, PG_NUMERIC,
+                                           PG_NUMERIC, PG_NUMERIC, PG_TEXT, PG_TEXT,
+                                           PG_TEXT,    PG_TEXT,    PG_TEXT, PG_TEXT };
     if (g->alerts == 0)
         return 0;
     pg_args_reset(&g->args);
@@ -360,9 +373,9 @@ void reject_args(struct pg_args *a, const struct message *m, const struct refusa
     message_args(a, m);
 }
 
-void park_args(struct pg_args *a, const struct message *m, const struct refusal *why, struct slice waits_for,
-               int32_t catalogue_version, struct slice account, struct slice source, struct slice id,
-               struct hash128 key)
+void park_args(struct pg_args *a, const struct message *m, const struct refusal *why,
+               struct slice waits_for, int32_t catalogue_version, struct slice account,
+               struct slice source, struct slice id, struct hash128 key)
 {
     pg_args_reset(a);
     pg_arg_text(a, m->kind == TOPIC_USAGE ? SLICE("usage") : SLICE("accounts"));
@@ -499,7 +512,7 @@ static int send_counts(struct ingest *g, const struct part *part, int parts)
         pg_arg_array(a, PG_INT8);
     pg_arg_array(a, PG_TIMESTAMPTZ);
     for (int i = 0; i < parts; i++) {
-        int64_t count[FATES] = {0}, last_event = INT64_MIN;
+        int64_t count[FATES] = { 0 }, last_event = INT64_MIN;
         for (size_t k = part[i].first; k < part[i].first + part[i].count; k++) {
             count[g->item[k].fate]++;
             int64_t time_us = g->kind == TOPIC_USAGE ? g->item[k].e.time_us : g->item[k].op.time_us;

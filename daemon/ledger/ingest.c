@@ -11,7 +11,7 @@
 void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st,
                  const struct ingest_settings *settings)
 {
-    *g = (struct ingest){.kind = kind, .st = st, .settings = *settings};
+    *g = (struct ingest){ .kind = kind, .st = st, .settings = *settings };
 }
 
 void ingest_fini(struct ingest *g)
@@ -32,7 +32,7 @@ void ingest_fini(struct ingest *g)
     arena_fini(&g->run_arena);
     free(g->item);
     free(g->alert);
-    *g = (struct ingest){0};
+    *g = (struct ingest){ 0 };
 }
 
 void ingest_clear(struct ingest *g)
@@ -52,18 +52,20 @@ void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
         g->item = xrealloc(g->item, g->items_capacity * sizeof *g->item);
     }
     struct item *it = &g->item[g->items++];
-    *it = (struct item){.m = m, .parked_id = parked_id};
+    *it = (struct item){ .m = m, .parked_id = parked_id };
     g->to = g->items;
     if (!m->value.p)
         return;
     int64_t window = g->settings.window_us;
-    enum reason r = g->kind == TOPIC_USAGE
-                        ? usage_decode(m, window, &g->doc, &g->event_arena, &it->e, &it->decode)
-                        : accounts_decode(m, window, &g->doc, &g->event_arena, &it->op, &it->decode);
+    enum reason r =
+        g->kind == TOPIC_USAGE
+            ? usage_decode(m, window, &g->doc, &g->event_arena, &it->e, &it->decode)
+            : accounts_decode(m, window, &g->doc, &g->event_arena, &it->op, &it->decode);
     ASSERT(r == it->decode.reason);
 }
 
-/* Whatever the dictionary does not know yet is fetched before BEGIN: a name that was made in a transaction that rolls back must not be remembered. */
+/* Whatever the dictionary does not know yet is fetched before BEGIN: a name that was made in a
+ * transaction that rolls back must not be remembered. */
 static enum pg_outcome fetch_names(struct ingest *g)
 {
     for (size_t i = g->from; i < g->to; i++) {
@@ -97,7 +99,7 @@ static void begin_run(struct ingest *g)
     g->unknown_account_count = 0;
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        it->refusal = (struct refusal){0};
+        it->refusal = (struct refusal){ 0 };
         it->waits_for = SLICE_ABSENT;
         it->account = NULL;
         it->entry = NULL;
@@ -141,7 +143,7 @@ static enum pg_outcome open_accounts(struct ingest *g)
 
 enum pg_outcome ingest_provide(struct ingest *g)
 {
-    struct error e = {0};
+    struct error e = { 0 };
     enum pg_outcome o = PG_DONE;
     if (g->needs & NEED_CATALOGUE) {
         struct catalogue *fresh = NULL;
@@ -153,7 +155,8 @@ enum pg_outcome ingest_provide(struct ingest *g)
         }
     }
     if (o == PG_DONE && (g->needs & NEED_MONTH))
-        o = pg_run(g->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0, NULL, NULL, &e);
+        o = pg_run(g->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0,
+                   NULL, NULL, &e);
     if (o == PG_DONE && (g->needs & NEED_ACCOUNTS))
         o = open_accounts(g);
     g->needs = NEED_NOTHING;
@@ -167,9 +170,12 @@ struct payer_state *run_payer(struct ingest *g, int64_t payer_id)
     return p;
 }
 
-struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start, bool is_day)
+struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start,
+                              bool is_day)
 {
-    struct usage_key key = {.payer_id = payer_id, .metric_id = metric_id, .start = start, .is_day = is_day};
+    struct usage_key key = {
+        .payer_id = payer_id, .metric_id = metric_id, .start = start, .is_day = is_day
+    };
     struct usage_state *u;
     HASH_FIND(hh, g->usage, &key, sizeof key, u);
     if (!u) {

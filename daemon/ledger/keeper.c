@@ -11,7 +11,8 @@
 #include <sysexits.h>
 
 #define ROUND_US (1 * US_PER_SECOND)
-#define LEAVES_US (3600 * US_PER_SECOND) /* leaves are made three months ahead, so once an hour is plenty */
+#define LEAVES_US \
+    (3600 * US_PER_SECOND) /* leaves are made three months ahead, so once an hour is plenty */
 #define FOLD_MOST 64
 
 struct keeper {
@@ -20,8 +21,8 @@ struct keeper {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, reload;          /* under lock */
-    struct catalogue *price_file;   /* under lock */
+    bool stopping, reload;        /* under lock */
+    struct catalogue *price_file; /* under lock */
     atomic_ullong heartbeat;
     struct statements statements;
     struct pg_session *pg;
@@ -35,14 +36,17 @@ static enum pg_outcome keep_months(struct keeper *k, struct error *e)
 {
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
     enum pg_outcome o = pg_run(k->pg, "looking whether the month has ended",
-                               "SELECT 1 FROM debitd.books b WHERE (b.month + interval '1 month') AT TIME ZONE 'UTC' <= debitd.now()",
+                               "SELECT 1 FROM debitd.books b WHERE (b.month + interval '1 month') "
+                               "AT TIME ZONE 'UTC' <= debitd.now()",
                                0, NULL, &r, e);
     if (o == PG_DONE && pg_rows(r) > 0)
-        o = pg_run(k->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0, NULL, NULL, e);
+        o = pg_run(k->pg, "moving the books to the next month", "SELECT debitd.switch_month()", 0,
+                   NULL, NULL, e);
     if (o == PG_DONE && monotonic_us() >= k->leaves_due_us) {
         o = pg_run(k->pg, "making leaves ahead", "SELECT debitd.ensure_months()", 0, NULL, NULL, e);
         if (o == PG_DONE)
-            o = pg_run(k->pg, "deleting folded batches", "SELECT debitd.purge_batches()", 0, NULL, NULL, e);
+            o = pg_run(k->pg, "deleting folded batches", "SELECT debitd.purge_batches()", 0, NULL,
+                       NULL, e);
         k->leaves_due_us = monotonic_us() + LEAVES_US;
     }
     return o;
@@ -55,7 +59,8 @@ static enum pg_outcome fold(struct keeper *k, struct error *e)
         char most[16];
         snprintf(most, sizeof most, "%d", FOLD_MOST);
         const char *param = most;
-        enum pg_outcome o = pg_run(k->pg, "folding batches into usage_daily", "SELECT debitd.fold($1::integer)", 1, &param, &r, e);
+        enum pg_outcome o = pg_run(k->pg, "folding batches into usage_daily",
+                                   "SELECT debitd.fold($1::integer)", 1, &param, &r, e);
         atomic_fetch_add(&k->heartbeat, 1);
         if (o != PG_DONE || pg_text_int(r, 0, 0) < FOLD_MOST)
             return o;
@@ -89,21 +94,23 @@ static void take_up_price_file(struct keeper *k)
     pthread_mutex_unlock(&k->lock);
 }
 
-/* What is parked for a price waits for a later catalogue; a price file has no version, so it is made to look older, once. */
+/* What is parked for a price waits for a later catalogue; a price file has no version, so it is
+ * made to look older, once. */
 static enum pg_outcome retry_unpriced(struct keeper *k, struct error *e)
 {
     if (!k->retry_unpriced)
         return PG_DONE;
     enum pg_outcome o = pg_run(k->pg, "looking at unpriced messages again",
                                "UPDATE debitd.parked SET catalogue_version = catalogue_version - 1"
-                               " WHERE released_at IS NULL AND reason = 'unpriced'", 0, NULL, NULL, e);
+                               " WHERE released_at IS NULL AND reason = 'unpriced'",
+                               0, NULL, NULL, e);
     k->retry_unpriced = o != PG_DONE;
     return o;
 }
 
 static void keep(struct keeper *k)
 {
-    struct error e = {0};
+    struct error e = { 0 };
     unsigned repeats;
     take_up_price_file(k);
     if (!pg_is_open(k->pg)) {
@@ -120,7 +127,8 @@ static void keep(struct keeper *k)
     if (o == PG_DONE)
         o = fold(k, &e);
     /* a lock that took too long, or a row somebody else is at: the next round will do it */
-    if (o != PG_DONE && o != PG_RETRY && o != PG_DUPLICATE && complaint_due(&k->complaint, monotonic_us(), &repeats))
+    if (o != PG_DONE && o != PG_RETRY && o != PG_DUPLICATE &&
+        complaint_due(&k->complaint, monotonic_us(), &repeats))
         log_warning("keeper: %s (repeated %u times)", e.text, repeats);
     if (o == PG_DONE && complaint_over(&k->complaint))
         log_notice("keeper: goes on");
@@ -133,7 +141,8 @@ static void keep(struct keeper *k)
 static bool wait_for_round(struct keeper *k)
 {
     int64_t until = monotonic_us() + ROUND_US;
-    struct timespec t = {.tv_sec = until / US_PER_SECOND, .tv_nsec = until % US_PER_SECOND * 1000};
+    struct timespec t = { .tv_sec = until / US_PER_SECOND,
+                          .tv_nsec = until % US_PER_SECOND * 1000 };
     pthread_mutex_lock(&k->lock);
     while (!k->stopping && pthread_cond_timedwait(&k->wake, &k->lock, &t) == 0)
         continue;
@@ -153,7 +162,8 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
-int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hooks, struct keeper **ret, struct error *ret_error)
+int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hooks,
+                 struct keeper **ret, struct error *ret_error)
 {
     struct keeper *k = xcalloc(1, sizeof *k);
     k->conninfo = strdup(s->conninfo);
@@ -171,12 +181,14 @@ int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hoo
     statements_load(&k->statements);
     struct ingest_settings settings = s->ingest;
     settings.default_plan = k->default_plan;
-    settings.open_unknown = false; /* what is parked was parked because nothing opens it by itself */
+    settings.open_unknown =
+        false; /* what is parked was parked because nothing opens it by itself */
     ingest_init(&k->ingest, TOPIC_USAGE, &k->statements, &settings);
     int e = pthread_create(&k->thread, NULL, keeper_main, k);
     if (e) {
         keeper_free(k);
-        return error_set(ret_error, EX_OSERR, "keeper: cannot start a thread: %s", strerrordesc_np(e));
+        return error_set(ret_error, EX_OSERR, "keeper: cannot start a thread: %s",
+                         strerrordesc_np(e));
     }
     *ret = k;
     return 0;
@@ -201,7 +213,8 @@ int keeper_stop(struct keeper *k, int64_t timeout_us)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t deadline = (int64_t)now.tv_sec * US_PER_SECOND + now.tv_nsec / 1000 + timeout_us;
-    struct timespec t = {.tv_sec = deadline / US_PER_SECOND, .tv_nsec = deadline % US_PER_SECOND * 1000};
+    struct timespec t = { .tv_sec = deadline / US_PER_SECOND,
+                          .tv_nsec = deadline % US_PER_SECOND * 1000 };
     return pthread_timedjoin_np(k->thread, NULL, &t) != 0;
 }
 

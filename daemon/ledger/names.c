@@ -40,14 +40,15 @@ int32_t names_id(struct names *n, struct slice text)
         n->missing_capacity = n->missing_capacity ? 2 * n->missing_capacity : 64;
         n->missing = xrealloc(n->missing, n->missing_capacity * sizeof *n->missing);
     }
-    n->missing[n->missing_count++] = (struct slice){e->text, e->length};
+    n->missing[n->missing_count++] = (struct slice){ e->text, e->length };
     return 0;
 }
 
 static void forget_all(struct names *n)
 {
     struct name_entry *e, *next;
-    HASH_ITER (hh, n->by_text, e, next) {
+    HASH_ITER(hh, n->by_text, e, next)
+    {
         HASH_DEL(n->by_text, e);
         free(e);
     }

@@ -5,21 +5,24 @@
 
 #include <string.h>
 
-static void take_headers(struct arena *arena, struct message *m, struct slice names, struct slice values)
+static void take_headers(struct arena *arena, struct message *m, struct slice names,
+                         struct slice values)
 {
     int32_t n = pg_array_elements(names, NULL, 0);
-    struct slice *name = arena_alloc(arena, 2 * (size_t)(n + 1) * sizeof *name), *value = name + n + 1;
+    struct slice *name = arena_alloc(arena, 2 * (size_t)(n + 1) * sizeof *name),
+                 *value = name + n + 1;
     struct header *h = arena_alloc(arena, (size_t)(n + 1) * sizeof *h);
     pg_array_elements(names, name, n);
     ASSERT(pg_array_elements(values, value, n) == n);
     for (int32_t i = 0; i < n; i++)
-        h[i] = (struct header){arena_copy(arena, name[i]), arena_copy(arena, value[i])};
+        h[i] = (struct header){ arena_copy(arena, name[i]), arena_copy(arena, value[i]) };
     m->header = h;
     m->headers = (size_t)n;
 }
 
 /* A message as it lies in debitd.parked. All memory is in the arena of the round. */
-static struct message *parked_message(struct arena *arena, const struct pg_result *r, int row, enum topic_kind kind)
+static struct message *parked_message(struct arena *arena, const struct pg_result *r, int row,
+                                      enum topic_kind kind)
 {
     struct message *m = arena_zalloc(arena, sizeof *m);
     m->kind = kind;
@@ -56,7 +59,8 @@ static enum pg_outcome release_operation(struct ingest *g, int64_t parked_id, in
     pg_pipeline_flush(g->pg);
     enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
     enum pg_outcome left = pg_pipeline_leave(g->pg);
-    if (o == PG_DONE && pg_rows(r) == 1 && !pg_null(r, 0, 0) && !slice_is(pg_bytes(r, 0, 0), "parked"))
+    if (o == PG_DONE && pg_rows(r) == 1 && !pg_null(r, 0, 0) &&
+        !slice_is(pg_bytes(r, 0, 0), "parked"))
         ++*ret_released;
     return o == PG_DONE ? left : o;
 }
@@ -101,9 +105,10 @@ static enum pg_outcome release_range(struct ingest *g, size_t from, size_t to, i
     struct item *it = &g->item[from];
     if (it->decode.reason != REASON_NONE)
         return o;
-    log_error("defect: parked message %lld is refused by the database (%s): rejected as bad_data", (long long)it->parked_id,
-              pg_last_error(g->pg));
-    refuse(&it->decode, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s", pg_last_sqlstate(g->pg));
+    log_error("defect: parked message %lld is refused by the database (%s): rejected as bad_data",
+              (long long)it->parked_id, pg_last_error(g->pg));
+    refuse(&it->decode, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s",
+           pg_last_sqlstate(g->pg));
     return release_range(g, from, to, ret_released);
 }
 
@@ -124,7 +129,8 @@ enum pg_outcome release_parked(struct ingest *g, int *ret_released, struct error
     if (o == PG_DONE)
         o = release_range(g, 0, g->items, ret_released);
     if (o != PG_DONE)
-        error_set(ret_error, pg_exit_code(o), "releasing parked messages: PostgreSQL says %s", pg_last_error(g->pg));
+        error_set(ret_error, pg_exit_code(o), "releasing parked messages: PostgreSQL says %s",
+                  pg_last_error(g->pg));
     ingest_clear(g);
     return o;
 }

@@ -1,10 +1,13 @@
-/* Brings a batch to its end: runs it, and decides what a failure means (research: reliability.md D "Retry classes").
+/* Brings a batch to its end: runs it, and decides what a failure means (research: reliability.md D
+ * "Retry classes").
  *
- *   again      40*, 55P03, 57014, a key that appeared in between: the same batch, after a moment
- *   lost       reconnect, then ask the position rows, FOR UPDATE, whether it landed: a plain read could be answered before a COMMIT that is still on its way
- *   wait       disk full, missing leaf, wrong schema or rights: pause, complain, try again; never skip
- *   fenced     another owner: each part on its own, those that are not ours are dropped
- *   poison     a value that the database refuses: each part on its own, then halves in offset order, down to the one message, which is rejected */
+ *   again   40*, 55P03, 57014, a key that appeared in between: the same batch, after a moment
+ *   lost    reconnect, then ask the position rows, FOR UPDATE, whether it landed: a plain read could
+ *           be answered before a COMMIT that is still on its way
+ *   wait    disk full, missing leaf, wrong schema or rights: pause, complain, try again; never skip
+ *   fenced  another owner: each part on its own, those that are not ours are dropped
+ *   poison  a value that the database refuses: each part on its own, then halves in offset order,
+ *           down to the one message, which is rejected */
 #include "ledger/writer_internal.h"
 
 #include "base/clock.h"
@@ -12,12 +15,12 @@
 #include <string.h>
 
 #define AGAIN_FIRST_US 2000
-#define AGAIN_MOST_US 200000
-#define WAIT_US 1000000
+#define AGAIN_MOST_US  200000
+#define WAIT_US        1000000
 
 static bool connect_again(struct writer *w)
 {
-    struct error e = {0};
+    struct error e = { 0 };
     unsigned repeats;
     while (!pg_is_open(w->pg)) {
         pg_close(TAKE(w->pg));
@@ -26,7 +29,9 @@ static bool connect_again(struct writer *w)
             break;
         w->pg = NULL;
         if (complaint_due(&w->complaint, monotonic_us(), &repeats))
-            log_error("%s: %s (repeated %u times; nothing is lost, booking goes on when it answers)", w->settings.name, e.text, repeats);
+            log_error(
+                "%s: %s (repeated %u times; nothing is lost, booking goes on when it answers)",
+                w->settings.name, e.text, repeats);
         writer_trouble(w, e.text);
         if (atomic_load(&w->stopping))
             return false;
@@ -45,14 +50,16 @@ static void recovered(struct writer *w)
 
 static void drop(struct writer *w, const struct part *p, const char *why)
 {
-    log_info("%s: dropped topic=%s partition=%d offsets=%lld..%lld generation=%llu: %s", w->settings.name, p->topic, p->partition,
-             (long long)(p->expected < 0 ? 0 : p->expected), (long long)p->last, (unsigned long long)p->generation, why);
+    log_info("%s: dropped topic=%s partition=%d offsets=%lld..%lld generation=%llu: %s",
+             w->settings.name, p->topic, p->partition,
+             (long long)(p->expected < 0 ? 0 : p->expected), (long long)p->last,
+             (unsigned long long)p->generation, why);
 }
 
 static void landed(struct writer *w, const struct part *part, int parts)
 {
     const struct ingest *g = &w->ingest;
-    uint64_t fate[FATES] = {0};
+    uint64_t fate[FATES] = { 0 };
     for (int i = 0; i < parts; i++) {
         for (size_t k = part[i].first; k < part[i].first + part[i].count; k++)
             fate[g->item[k].fate]++;
@@ -68,7 +75,8 @@ static void landed(struct writer *w, const struct part *part, int parts)
     w->hooks.committed(w->hooks.ctx);
 }
 
-/* Takes out the parts whose generation is over. Parts are independent, but a run takes a contiguous range: so only the parts at the ends may simply go; with a gap, each goes on its own. */
+/* Takes out the parts whose generation is over. Parts are independent, but a run takes a contiguous
+ * range: so only the parts at the ends may simply go; with a gap, each goes on its own. */
 static int still_ours(struct writer *w, struct part *part, int parts, bool *ret_gap)
 {
     int kept = 0;
@@ -87,12 +95,14 @@ static int still_ours(struct writer *w, struct part *part, int parts, bool *ret_
 
 enum resolution { RESOLVED_LANDED, RESOLVED_NOT, RESOLVED_UNKNOWN };
 
-static enum resolution judge(struct writer *w, const struct pg_result *r, const struct part *part, int parts)
+static enum resolution judge(struct writer *w, const struct pg_result *r, const struct part *part,
+                             int parts)
 {
     int yes = 0, no = 0;
     for (int i = 0; i < parts; i++)
         for (int row = 0; row < pg_rows(r); row++) {
-            if (pg_int(r, row, 1) != part[i].partition || !slice_is(pg_bytes(r, row, 0), part[i].topic))
+            if (pg_int(r, row, 1) != part[i].partition ||
+                !slice_is(pg_bytes(r, row, 0), part[i].topic))
                 continue;
             if (pg_int(r, row, 2) != part[i].epoch)
                 continue; /* claimed by another since: either way it is not ours any more */
@@ -149,8 +159,10 @@ static bool condemn(struct writer *w, const struct part *p)
     snprintf(state, sizeof state, "%s", pg_last_sqlstate(w->pg));
     if (it->decode.reason != REASON_NONE || !it->m->value.p)
         return false; /* it is not the event that is refused */
-    log_error("%s: defect: topic=%s partition=%d offset=%lld is refused by the database (%s): rejected as bad_data; it can be replayed once this is mended",
-              w->settings.name, p->topic, p->partition, (long long)it->m->offset, pg_last_error(w->pg));
+    log_error("%s: defect: topic=%s partition=%d offset=%lld is refused by the database (%s): "
+              "rejected as bad_data; it can be replayed once this is mended",
+              w->settings.name, p->topic, p->partition, (long long)it->m->offset,
+              pg_last_error(w->pg));
     refuse(&it->decode, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s", state);
     return true;
 }
@@ -185,12 +197,14 @@ static void complain(struct writer *w, enum pg_outcome o)
 {
     unsigned repeats;
     if (complaint_due(&w->complaint, monotonic_us(), &repeats))
-        log_error("%s: booking stands still, %s: PostgreSQL says %s (repeated %u times; nothing is skipped, it is tried again every second)", w->settings.name,
-                  pg_outcome_text(o), w->pg ? pg_last_error(w->pg) : "", repeats);
+        log_error("%s: booking stands still, %s: PostgreSQL says %s (repeated %u times; nothing is "
+                  "skipped, it is tried again every second)",
+                  w->settings.name, pg_outcome_text(o), w->pg ? pg_last_error(w->pg) : "", repeats);
     writer_trouble(w, w->pg ? pg_last_error(w->pg) : "no connection");
 }
 
-/* The writer stops before these were booked: nothing behind them may be booked either, or their offsets would be passed over. */
+/* The writer stops before these were booked: nothing behind them may be booked either, or their
+ * offsets would be passed over. */
 static void abandon(struct writer *w, const struct part *part, int parts)
 {
     for (int i = 0; i < parts; i++) {
@@ -245,7 +259,8 @@ static bool after_loss(struct writer *w, struct part *part, int parts)
 }
 
 /* What an outcome asks for. True: run the same parts again. */
-static bool after(struct writer *w, enum pg_outcome o, struct part *part, int parts, int64_t *again_us)
+static bool after(struct writer *w, enum pg_outcome o, struct part *part, int parts,
+                  int64_t *again_us)
 {
     switch (o) {
     case PG_DONE:
@@ -264,7 +279,8 @@ static bool after(struct writer *w, enum pg_outcome o, struct part *part, int pa
         break;
     case PG_RETRY:
     case PG_DUPLICATE:
-        writer_pause(w, *again_us + (int64_t)(((uint64_t)monotonic_us() * 2654435761u >> 7) % (uint64_t)*again_us));
+        writer_pause(w, *again_us + (int64_t)(((uint64_t)monotonic_us() * 2654435761u >> 7) %
+                                              (uint64_t)*again_us));
         *again_us = *again_us * 2 < AGAIN_MOST_US ? *again_us * 2 : AGAIN_MOST_US;
         return true;
     case PG_WAIT:

@@ -9,7 +9,7 @@ static struct pg_statement load(const char *name)
     snprintf(path, sizeof path, "schema/queries/%s.sql", name);
     const struct embedded_file *f = embedded_find(path);
     ASSERT(f != NULL);
-    return (struct pg_statement){name, f->text};
+    return (struct pg_statement){ name, f->text };
 }
 
 void statements_load(struct statements *ret)
@@ -19,11 +19,15 @@ void statements_load(struct statements *ret)
 #undef X
     /* Faults on purpose: ./run check proves that the tests find each (tests/checks/mutants.txt). */
 #if MUTANT == 1 /* the position is moved without comparing */
-    ret->advance.sql = "UPDATE debitd.position SET next_offset = $5::bigint, last_offset = $6::bigint, last_fingerprint = $7::bigint"
-                       " WHERE topic = $1::text AND partition = $2::integer AND $3::bigint > 0 AND coalesce($4::bigint, 0) >= 0";
+    ret->advance.sql = "UPDATE debitd.position SET next_offset = $5::bigint, last_offset = "
+                       "$6::bigint, last_fingerprint = $7::bigint"
+                       " WHERE topic = $1::text AND partition = $2::integer AND $3::bigint > 0 AND "
+                       "coalesce($4::bigint, 0) >= 0";
 #elif MUTANT == 3 /* the payers are read, not locked */
-    ret->lock_payers.sql = "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, p.has_charge"
-                           " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
-                           " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])";
+    ret->lock_payers.sql =
+        "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, "
+        "p.has_charge"
+        " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
+        " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])";
 #endif
 }

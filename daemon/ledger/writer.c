@@ -1,4 +1,5 @@
-/* The thread of a writer: takes what has arrived, sorts it by partition, has it settled, releases it. */
+/* The thread of a writer: takes what has arrived, sorts it by partition, has it settled, releases
+ * it. */
 #include "ledger/writer_internal.h"
 
 #include "base/clock.h"
@@ -18,7 +19,8 @@ static void own_settings(struct writer *w, const struct writer_settings *s)
     w->settings.price_file = s->price_file ? catalogue_ref(s->price_file) : NULL;
 }
 
-int writer_new(const struct writer_settings *settings, const struct writer_hooks *hooks, struct writer **ret)
+int writer_new(const struct writer_settings *settings, const struct writer_hooks *hooks,
+               struct writer **ret)
 {
     struct writer *w = xcalloc(1, sizeof *w);
     w->hooks = *hooks;
@@ -79,7 +81,8 @@ void writer_assigned(struct writer *w, const struct writer_place *place)
         }
         h = &w->held[w->held_count++];
     }
-    *h = (struct held){place->topic, place->partition, place->generation, place->epoch, place->next_offset};
+    *h = (struct held){ place->topic, place->partition, place->generation, place->epoch,
+                        place->next_offset };
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -127,7 +130,8 @@ void writer_beat(struct writer *w)
 void writer_pause(struct writer *w, int64_t us)
 {
     int64_t until = monotonic_us() + us;
-    struct timespec t = {.tv_sec = until / US_PER_SECOND, .tv_nsec = until % US_PER_SECOND * 1000};
+    struct timespec t = { .tv_sec = until / US_PER_SECOND,
+                          .tv_nsec = until % US_PER_SECOND * 1000 };
     writer_beat(w);
     pthread_mutex_lock(&w->lock);
     while (!atomic_load(&w->stopping) && pthread_cond_timedwait(&w->wake, &w->lock, &t) == 0)
@@ -140,13 +144,13 @@ void writer_pause(struct writer *w, int64_t us)
 static void begin_part(struct ingest *g, const struct held *h)
 {
     struct part *p = &g->part[g->parts++];
-    *p = (struct part){.topic = h->topic,
-                       .partition = h->partition,
-                       .generation = h->generation,
-                       .epoch = h->epoch,
-                       .expected = h->next_offset,
-                       .next = h->next_offset,
-                       .first = g->items};
+    *p = (struct part){ .topic = h->topic,
+                        .partition = h->partition,
+                        .generation = h->generation,
+                        .epoch = h->epoch,
+                        .expected = h->next_offset,
+                        .next = h->next_offset,
+                        .first = g->items };
 }
 
 static void add_message(struct ingest *g, const struct message *m)
@@ -171,12 +175,13 @@ static int by_partition(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Books messages sorted by partition, from `at` on, as many as fit one batch; returns where it stopped. */
+/* Books messages sorted by partition, from `at` on, as many as fit one batch; returns where it
+ * stopped. */
 static size_t book_some(struct writer *w, void **message, size_t at, size_t n)
 {
     struct ingest *g = &w->ingest;
     ingest_clear(g);
-    struct held h = {0};
+    struct held h = { 0 };
     bool ours = false, begun = false;
     int32_t partition = -1;
     uint64_t generation = 0;
@@ -212,7 +217,8 @@ static void take_up_settings(struct writer *w)
     pthread_mutex_lock(&w->lock);
     if (w->reload) {
         catalogue_unref(w->ingest.price_file);
-        w->ingest.price_file = w->settings.price_file ? catalogue_ref(w->settings.price_file) : NULL;
+        w->ingest.price_file =
+            w->settings.price_file ? catalogue_ref(w->settings.price_file) : NULL;
         w->ingest.settings = w->settings.ingest;
         w->reload = false;
     }
@@ -231,7 +237,8 @@ static void book(struct writer *w, void **message, size_t n)
     atomic_fetch_sub(&w->in_flight, n);
 }
 
-/* An idle writer takes what is there at once; one that comes straight from a batch lets the next one fill for a moment. */
+/* An idle writer takes what is there at once; one that comes straight from a batch lets the next
+ * one fill for a moment. */
 static size_t gather(struct writer *w, void **message, size_t max, int64_t max_delay_us)
 {
     size_t n = queue_take(&w->queue, message, max, 0);
@@ -280,7 +287,8 @@ int writer_start(struct writer *w, struct error *ret_error)
 {
     int e = pthread_create(&w->thread, NULL, writer_main, w);
     if (e)
-        return error_set(ret_error, EX_OSERR, "%s: cannot start a thread: %s", w->settings.name, strerrordesc_np(e));
+        return error_set(ret_error, EX_OSERR, "%s: cannot start a thread: %s", w->settings.name,
+                         strerrordesc_np(e));
     w->started = true;
     return 0;
 }
@@ -331,8 +339,10 @@ int writer_stop(struct writer *w, int64_t timeout_us)
     int64_t until = monotonic_us() + timeout_us;
     struct timespec now, t;
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t deadline = (int64_t)now.tv_sec * US_PER_SECOND + now.tv_nsec / 1000 + (until - monotonic_us());
-    t = (struct timespec){.tv_sec = deadline / US_PER_SECOND, .tv_nsec = deadline % US_PER_SECOND * 1000};
+    int64_t deadline =
+        (int64_t)now.tv_sec * US_PER_SECOND + now.tv_nsec / 1000 + (until - monotonic_us());
+    t = (struct timespec){ .tv_sec = deadline / US_PER_SECOND,
+                           .tv_nsec = deadline % US_PER_SECOND * 1000 };
     if (pthread_timedjoin_np(w->thread, NULL, &t) != 0)
         return 1;
     w->started = false;

@@ -1,7 +1,10 @@
-/* A writer: one thread, one connection, one queue. It books what arrives for the partitions that belong to it, a batch being whatever has arrived when it is free.
+/* A writer: one thread, one connection, one queue. It books what arrives for the partitions that
+ * belong to it, a batch being whatever has arrived when it is free.
  *
- * Every message that was put is released exactly once: after the COMMIT that settled it, or because its generation is over. A batch is never given up while its partitions are ours: what
- * the database cannot do now is tried again, for as long as it takes; what it refuses is cut down to the single message, which is rejected.
+ * Every message that was put is released exactly once: after the COMMIT that settled it, or because
+ * its generation is over. A batch is never given up while its partitions are ours: what
+ * the database cannot do now is tried again, for as long as it takes; what it refuses is cut down
+ * to the single message, which is rejected.
  * Concurrency: one thread runs; all functions below may be called from any other. */
 #ifndef DEBITD_LEDGER_WRITER_H
 #define DEBITD_LEDGER_WRITER_H
@@ -18,14 +21,15 @@ struct writer_settings {
     size_t queue_messages; /* what may wait, beside the batch that is being booked */
     size_t queue_bytes;
     /* may change by writer_reload */
-    size_t max_events;     /* of one batch */
-    int64_t max_delay_us;  /* a writer that comes straight from a batch waits this long at most for the next to fill */
+    size_t max_events; /* of one batch */
+    int64_t
+        max_delay_us; /* a writer that comes straight from a batch waits this long at most for the next to fill */
     struct ingest_settings ingest; /* default_plan is copied */
     struct catalogue *price_file;  /* a reference of its own is taken; NULL: none */
 };
 
 struct writer_hooks {
-    void *ctx; /* both run on the writer's thread */
+    void *ctx;                    /* both run on the writer's thread */
     void (*committed)(void *ctx); /* something may be in the outbox */
     void (*fenced)(void *ctx, enum topic_kind kind, int32_t partition, uint64_t generation);
 };
@@ -38,20 +42,25 @@ struct writer_place {
     int64_t next_offset; /* -1: nothing was ever consumed */
 };
 
-int writer_new(const struct writer_settings *settings, const struct writer_hooks *hooks, struct writer **ret) MUST_CHECK;
+int writer_new(const struct writer_settings *settings, const struct writer_hooks *hooks,
+               struct writer **ret) MUST_CHECK;
 int writer_start(struct writer *w, struct error *ret_error) MUST_CHECK;
 void writer_assigned(struct writer *w, const struct writer_place *place);
 void writer_revoked(struct writer *w, int32_t partition, uint64_t generation);
 /* 0: taken; 1: no room now. Never blocks. */
 int writer_put(struct writer *w, struct message *m, size_t bytes) MUST_CHECK;
-bool writer_has_room(struct writer *w); /* the queue is down to a third */
+bool writer_has_room(struct writer *w);   /* the queue is down to a third */
 bool writer_is_drained(struct writer *w); /* all that was put has been released */
 void writer_reload(struct writer *w, const struct writer_settings *settings);
-/* Books what is queued, then ends; what cannot be booked because PostgreSQL is away is dropped: it is read again at the next start. 1: not done in time. */
+/* Books what is queued, then ends; what cannot be booked because PostgreSQL is away is dropped: it
+ * is read again at the next start. 1: not done in time. */
 int writer_stop(struct writer *w, int64_t timeout_us) MUST_CHECK;
-void writer_free(struct writer *w); /* after writer_stop returned 0, or when never started; NULL is fine */
+void writer_free(
+    struct writer *w); /* after writer_stop returned 0, or when never started; NULL is fine */
 
-uint64_t writer_heartbeat(const struct writer *w); /* changes as long as the thread is not stuck; it may stand still for as long as one transaction may take */
+uint64_t writer_heartbeat(
+    const struct writer *
+        w); /* changes as long as the thread is not stuck; it may stand still for as long as one transaction may take */
 
 struct writer_status {
     uint64_t fate[FATES]; /* messages settled since the start, by enum fate */

@@ -17,19 +17,20 @@ struct held { /* a partition that is ours */
 };
 
 struct writer {
-    struct writer_settings settings; /* conninfo, name, default_plan are owned; the last ones change under lock */
+    struct writer_settings
+        settings; /* conninfo, name, default_plan are owned; the last ones change under lock */
     struct writer_hooks hooks;
     pthread_t thread;
     bool started;
     struct queue queue;
-    atomic_size_t in_flight;  /* put and not yet released */
+    atomic_size_t in_flight; /* put and not yet released */
     atomic_bool stopping, ended;
     atomic_ullong heartbeat;
     pthread_mutex_t lock;
-    pthread_cond_t wake;      /* ends a pause early; CLOCK_MONOTONIC */
-    struct held *held;        /* under lock */
+    pthread_cond_t wake; /* ends a pause early; CLOCK_MONOTONIC */
+    struct held *held;   /* under lock */
     size_t held_count, held_capacity;
-    bool reload;              /* under lock: settings have changed */
+    bool reload;                 /* under lock: settings have changed */
     struct writer_status status; /* under lock */
     /* the thread's own */
     struct statements statements;
@@ -40,13 +41,15 @@ struct writer {
 
 /* The part's place as it stands now. False: its generation is over. */
 bool writer_find(struct writer *w, int32_t partition, uint64_t generation, struct held *ret);
-void writer_moved(struct writer *w, const struct part *p); /* its next offset is p->next from now on */
-void writer_trouble(struct writer *w, const char *text);   /* "": none */
+void writer_moved(struct writer *w,
+                  const struct part *p); /* its next offset is p->next from now on */
+void writer_trouble(struct writer *w, const char *text); /* "": none */
 /* Waits, or less when the writer is to stop. */
 void writer_pause(struct writer *w, int64_t us);
 void writer_beat(struct writer *w);
 
-/* Books the parts (of w->ingest), whatever it takes; parts that are not ours any more are dropped. Returns when nothing of them is left to do, or the writer stops while PostgreSQL is
+/* Books the parts (of w->ingest), whatever it takes; parts that are not ours any more are dropped.
+ * Returns when nothing of them is left to do, or the writer stops while PostgreSQL is
  * away. */
 void settle(struct writer *w, struct part *part, int parts);
 

@@ -1,5 +1,7 @@
-/* A catalogue: prices, plans, packages, rates of one version. Immutable once built, shared between threads by reference count. Read from a file (daemon/catalogue/file.h) or from
- * the database (daemon/catalogue/store.h); rating knows no difference. All text lies in the catalogue's arena. */
+/* A catalogue: prices, plans, packages, rates of one version. Immutable once built, shared between
+ * threads by reference count. Read from a file (daemon/catalogue/file.h) or from
+ * the database (daemon/catalogue/store.h); rating knows no difference. All text lies in the
+ * catalogue's arena. */
 #ifndef DEBITD_MODEL_CATALOGUE_H
 #define DEBITD_MODEL_CATALOGUE_H
 
@@ -9,8 +11,8 @@
 
 #include <stdint.h>
 
-#define TIME_FOREVER INT64_MAX
-#define THRESHOLDS_MAX 16
+#define TIME_FOREVER         INT64_MAX
+#define THRESHOLDS_MAX       16
 #define PRICE_CURRENCIES_MAX 8 /* in which one key may be priced at the same time */
 
 struct unit {
@@ -20,7 +22,7 @@ struct unit {
 };
 
 struct price {
-    struct slice plan;                      /* absent: a cost price; else the plan whose fixed price it is */
+    struct slice plan; /* absent: a cost price; else the plan whose fixed price it is */
     struct slice service, model, component; /* absent: '*' */
     struct slice metric;
     struct slice currency; /* of a fixed price: the plan's unit */
@@ -100,22 +102,29 @@ void catalogue_unref(struct catalogue *c); /* NULL is fine */
 void catalogue_unrefp(struct catalogue **c);
 int32_t catalogue_version(const struct catalogue *c); /* 0: from a file */
 
-const struct plan *catalogue_plan(const struct catalogue *c, struct slice name); /* in force; NULL: none */
-const struct plan *catalogue_plan_version(const struct catalogue *c, int32_t plan_id); /* any version of the database's; NULL: none */
+const struct plan *catalogue_plan(const struct catalogue *c,
+                                  struct slice name); /* in force; NULL: none */
+const struct plan *
+catalogue_plan_version(const struct catalogue *c,
+                       int32_t plan_id); /* any version of the database's; NULL: none */
 const struct unit *catalogue_unit(const struct catalogue *c, struct slice code);
 bool catalogue_has_metric(const struct catalogue *c, struct slice name);
 const struct quota *plan_quota(const struct plan *p, struct slice metric); /* NULL: none */
-/* The first that exists in the order of contract 2.7, in force at time_us. plan absent: cost prices. NULL: none. */
-const struct price *catalogue_price(const struct catalogue *c, struct slice plan, struct slice service,
-                                    struct slice model, struct slice metric, struct slice component,
-                                    int64_t time_us);
-/* The same, but all currencies in which the first key that exists is priced at that time, ordered by currency. Returns their number. */
-int catalogue_prices(const struct catalogue *c, struct slice plan, struct slice service, struct slice model,
-                     struct slice metric, struct slice component, int64_t time_us,
-                     const struct price *ret[PRICE_CURRENCIES_MAX]);
+/* The first that exists in the order of contract 2.7, in force at time_us. plan absent: cost
+ * prices. NULL: none. */
+const struct price *catalogue_price(const struct catalogue *c, struct slice plan,
+                                    struct slice service, struct slice model, struct slice metric,
+                                    struct slice component, int64_t time_us);
+/* The same, but all currencies in which the first key that exists is priced at that time, ordered
+ * by currency. Returns their number. */
+int catalogue_prices(const struct catalogue *c, struct slice plan, struct slice service,
+                     struct slice model, struct slice metric, struct slice component,
+                     int64_t time_us, const struct price *ret[PRICE_CURRENCIES_MAX]);
 /* The plan has some fixed price on the metric, whatever its key and time. */
-bool catalogue_plan_prices_metric(const struct catalogue *c, struct slice plan, struct slice metric);
+bool catalogue_plan_prices_metric(const struct catalogue *c, struct slice plan,
+                                  struct slice metric);
 /* False: no rate from one to the other in force (a currency to itself is always 1). */
-bool catalogue_fx(const struct catalogue *c, struct slice from, struct slice to, int64_t time_us, amount_t *ret_rate);
+bool catalogue_fx(const struct catalogue *c, struct slice from, struct slice to, int64_t time_us,
+                  amount_t *ret_rate);
 
 #endif

@@ -1,6 +1,8 @@
-/* The inside of a catalogue, for those who build one (daemon/catalogue, tests) or compare two: rating reads it through model/catalogue.h only.
+/* The inside of a catalogue, for those who build one (daemon/catalogue, tests) or compare two:
+ * rating reads it through model/catalogue.h only.
  *
- * A catalogue is built by one thread: catalogue_new, catalogue_add_* (each returns a zeroed item to be filled; its text must lie in the catalogue's arena or
+ * A catalogue is built by one thread: catalogue_new, catalogue_add_* (each returns a zeroed item to
+ * be filled; its text must lie in the catalogue's arena or
  * live as long as the process), catalogue_finish. After that it never changes. */
 #ifndef DEBITD_MODEL_CATALOGUE_BUILD_H
 #define DEBITD_MODEL_CATALOGUE_BUILD_H
@@ -47,10 +49,12 @@ struct price *catalogue_add_price(struct catalogue *c);              /* until_us
 struct fx_rate *catalogue_add_rate(struct catalogue *c);             /* until_us: TIME_FOREVER */
 struct plan *catalogue_add_plan(struct catalogue *c, bool in_force); /* trust_cost, enforce: true */
 struct package *catalogue_add_package(struct catalogue *c);
-/* Builds the indexes. Names of units, metrics and plans in force must be unique; ranges of one price or rate must not overlap. */
+/* Builds the indexes. Names of units, metrics and plans in force must be unique; ranges of one
+ * price or rate must not overlap. */
 void catalogue_finish(struct catalogue *c, int32_t version);
 
-/* Any order that puts prices of one key together, of one currency, by their beginning; 0 only for the same key, currency and beginning. `*` comes first. */
+/* Any order that puts prices of one key together, of one currency, by their beginning; 0 only for
+ * the same key, currency and beginning. `*` comes first. */
 int price_compare(const struct price *a, const struct price *b);
 int fx_rate_compare(const struct fx_rate *a, const struct fx_rate *b);
 /* The same key and currency, so that their ranges must not overlap. */

@@ -1,4 +1,5 @@
-/* What a message on usage.events says: a plain value in the arena of its batch. Slices point into the message or the arena. */
+/* What a message on usage.events says: a plain value in the arena of its batch. Slices point into
+ * the message or the arena. */
 #ifndef DEBITD_MODEL_EVENT_H
 #define DEBITD_MODEL_EVENT_H
 
@@ -8,8 +9,8 @@
 
 #include <stdint.h>
 
-#define COMPONENTS_MAX 16
-#define NAME_BYTES_MAX 256
+#define COMPONENTS_MAX     16
+#define NAME_BYTES_MAX     256
 #define METADATA_BYTES_MAX 4096
 
 struct component {

@@ -1,4 +1,5 @@
-/* A message as Kafka handed it over. Everything points into memory of the source, until message_release. */
+/* A message as Kafka handed it over. Everything points into memory of the source, until
+ * message_release. */
 #ifndef DEBITD_MODEL_MESSAGE_H
 #define DEBITD_MODEL_MESSAGE_H
 
@@ -19,11 +20,11 @@ struct message {
     const char *topic; /* lives as long as the process */
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_us; /* the Kafka timestamp; -1: the message has none */
+    int64_t timestamp_us;    /* the Kafka timestamp; -1: the message has none */
     struct slice key, value; /* absent: null; a message without value is a tombstone */
     const struct header *header;
     size_t headers;
-    uint64_t generation; /* of the partition's assignment; one that is over is dropped */
+    uint64_t generation;  /* of the partition's assignment; one that is over is dropped */
     uint64_t fingerprint; /* of timestamp, key and value, for the continuity check */
     void (*release)(struct message *); /* frees all of it; any thread */
 };

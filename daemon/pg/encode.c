@@ -1,10 +1,11 @@
-/* Binary encoding of parameters, arrays and COPY rows. A field is its length (int32, big endian; -1: null), then its bytes. */
+/* Binary encoding of parameters, arrays and COPY rows. A field is its length (int32, big endian;
+ * -1: null), then its bytes. */
 #include "pg/internal.h"
 
 #include <endian.h>
 #include <string.h>
 
-#define PG_EPOCH_US INT64_C(946684800000000)
+#define PG_EPOCH_US  INT64_C(946684800000000)
 #define PG_EPOCH_DAY 10957
 
 static char *w16(char *p, uint16_t v)
@@ -93,7 +94,8 @@ void pg_row_day(struct buffer *b, int32_t day)
     pg_row_int4(b, day - PG_EPOCH_DAY);
 }
 
-/* Integer part in base 10000, then three digits for the 12 places; leading and trailing zero digits are left out, and the display scale is the shortest. */
+/* Integer part in base 10000, then three digits for the 12 places; leading and trailing zero digits
+ * are left out, and the display scale is the shortest. */
 void pg_row_numeric(struct buffer *b, __int128 scaled, int places)
 {
     ASSERT(places == 6 || places == 12);
@@ -139,7 +141,8 @@ void pg_row_numeric(struct buffer *b, __int128 scaled, int places)
     b->n += (size_t)(12 + 2 * digits);
 }
 
-/* One dimension: dimensions, has-null flag, element type, size, lower bound. An empty array has no dimension. */
+/* One dimension: dimensions, has-null flag, element type, size, lower bound. An empty array has no
+ * dimension. */
 static void array_head(struct buffer *b, enum pg_type element, int32_t elements)
 {
     char *p = buffer_reserve(b, 20);

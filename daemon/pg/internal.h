@@ -26,7 +26,8 @@ struct pg_session {
     struct buffer copy;
 };
 
-/* Notes SQLSTATE and message of a result (or of the connection where r is NULL) and classifies them. */
+/* Notes SQLSTATE and message of a result (or of the connection where r is NULL) and classifies
+ * them. */
 enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r);
 /* The connection is of no more use. Returns PG_LOST. */
 enum pg_outcome pg_note_loss(struct pg_session *s);

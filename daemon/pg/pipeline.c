@@ -1,4 +1,5 @@
-/* Pipeline mode: statements are queued, answered in order; a statement that the session has not prepared yet is prepared in the same stream. */
+/* Pipeline mode: statements are queued, answered in order; a statement that the session has not
+ * prepared yet is prepared in the same stream. */
 #include "pg/internal.h"
 
 #include <string.h>
@@ -61,7 +62,8 @@ void pg_pipeline_send(struct pg_session *s, const struct pg_statement *st, const
         s->pipeline_failed = pg_note_loss(s);
 }
 
-/* A sync, not a mere flush: it ends no explicit transaction, but between two of them the server counts as idle in transaction, so that its time-out ends a client that was stopped in
+/* A sync, not a mere flush: it ends no explicit transaction, but between two of them the server
+ * counts as idle in transaction, so that its time-out ends a client that was stopped in
  * the middle and sets its locks free. */
 void pg_pipeline_flush(struct pg_session *s)
 {
@@ -116,7 +118,8 @@ static enum pg_outcome take(struct pg_session *s, PGresult **ret)
     return s->pipeline_failed;
 }
 
-enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_result, char ret_tag[32])
+enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_result,
+                                   char ret_tag[32])
 {
     for (;;) {
         ASSERT(s->awaited_count > 0);

@@ -4,7 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
-#define PG_EPOCH_US INT64_C(946684800000000) /* 2000-01-01, from which PostgreSQL counts, in us since 1970 */
+#define PG_EPOCH_US \
+    INT64_C(946684800000000) /* 2000-01-01, from which PostgreSQL counts, in us since 1970 */
 #define PG_EPOCH_DAY 10957
 
 int pg_rows(const struct pg_result *r)
@@ -40,7 +41,8 @@ struct slice pg_bytes(const struct pg_result *r, int row, int column)
 {
     if (PQgetisnull(pg_raw(r), row, column))
         return SLICE_ABSENT;
-    return (struct slice){PQgetvalue(pg_raw(r), row, column), (size_t)PQgetlength(pg_raw(r), row, column)};
+    return (struct slice){ PQgetvalue(pg_raw(r), row, column),
+                           (size_t)PQgetlength(pg_raw(r), row, column) };
 }
 
 static struct slice binary(const struct pg_result *r, int row, int column)
@@ -84,7 +86,8 @@ int32_t pg_day(const struct pg_result *r, int row, int column)
     return (int32_t)pg_int(r, row, column) + PG_EPOCH_DAY;
 }
 
-/* NUMERIC on the wire: ndigits, weight, sign, dscale (int16 each), then digits of base 10000; digit i counts 10000^(weight - i). */
+/* NUMERIC on the wire: ndigits, weight, sign, dscale (int16 each), then digits of base 10000; digit
+ * i counts 10000^(weight - i). */
 amount_t pg_amount(const struct pg_result *r, int row, int column)
 {
     struct slice s = binary(r, row, column);
@@ -112,7 +115,8 @@ struct hash128 pg_uuid(const struct pg_result *r, int row, int column)
     return h;
 }
 
-/* Dimensions, has-null flag, element type; then per dimension its size and lower bound; then the elements as fields. */
+/* Dimensions, has-null flag, element type; then per dimension its size and lower bound; then the
+ * elements as fields. */
 int32_t pg_array_elements(struct slice field, struct slice *ret, int32_t max)
 {
     uint32_t v;
@@ -128,7 +132,7 @@ int32_t pg_array_elements(struct slice field, struct slice *ret, int32_t max)
         int32_t length = (int32_t)be32toh(v);
         p += 4;
         if (i < max)
-            ret[i] = length < 0 ? SLICE_ABSENT : (struct slice){p, (size_t)length};
+            ret[i] = length < 0 ? SLICE_ABSENT : (struct slice){ p, (size_t)length };
         p += length < 0 ? 0 : length;
     }
     return n;

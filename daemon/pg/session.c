@@ -7,14 +7,19 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* Applied after connecting, so that neither the role's nor the conninfo's settings can undo them. Every value is one that an unprivileged role may set.
+/* Applied after connecting, so that neither the role's nor the conninfo's settings can undo them.
+ * Every value is one that an unprivileged role may set.
  * Time-outs: reliability.md D "Connection string". */
 static const char session_settings[] =
-    "SET search_path = pg_catalog; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601';"
-    "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
+    "SET search_path = pg_catalog; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET "
+    "intervalstyle = 'iso_8601';"
+    "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_encoding = 'UTF8'; SET "
+    "standard_conforming_strings = on;"
     "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;"
-    /* a stopped process holds its locks no longer than the wait for one lasts: whoever claims its partitions gets them at the first or second try */
-    "SET statement_timeout = '60s'; SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '10s';"
+    /* a stopped process holds its locks no longer than the wait for one lasts: whoever claims its
+     * partitions gets them at the first or second try */
+    "SET statement_timeout = '60s'; SET lock_timeout = '15s'; SET "
+    "idle_in_transaction_session_timeout = '10s';"
     "SET client_connection_check_interval = '2s'; SET client_min_messages = warning;"
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
     " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
@@ -31,8 +36,8 @@ enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r)
         o = PG_LOST;
     s->dead |= o == PG_LOST;
     snprintf(s->last_sqlstate, sizeof s->last_sqlstate, "%s", state ? state : "");
-    int n = snprintf(s->last_error, sizeof s->last_error, "%s%s%s%s%s", state ? state : "", state ? ": " : "", text,
-                     detail ? ": " : "", detail ? detail : "");
+    int n = snprintf(s->last_error, sizeof s->last_error, "%s%s%s%s%s", state ? state : "",
+                     state ? ": " : "", text, detail ? ": " : "", detail ? detail : "");
     for (n = n < (int)sizeof s->last_error ? n : (int)sizeof s->last_error - 1;
          n > 0 && (s->last_error[n - 1] == '\n' || s->last_error[n - 1] == ' '); n--)
         s->last_error[n - 1] = '\0';
@@ -62,11 +67,16 @@ static void ignore_notice(void *arg, const PGresult *r)
     (void)r;
 }
 
-/* libpq gives no SQLSTATE for a connection that was refused, so its words decide: only these mean that asking again will not help. */
+/* libpq gives no SQLSTATE for a connection that was refused, so its words decide: only these mean
+ * that asking again will not help. */
 static int connect_exit_code(const char *message)
 {
-    static const char *const refused[] = {"password authentication failed", "no password supplied", "pg_hba.conf",
-                                          "role \"", "permission denied", "Peer authentication failed"};
+    static const char *const refused[] = { "password authentication failed",
+                                           "no password supplied",
+                                           "pg_hba.conf",
+                                           "role \"",
+                                           "permission denied",
+                                           "Peer authentication failed" };
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
         if (strstr(message, refused[i]))
             return EX_NOPERM;
@@ -89,19 +99,22 @@ static int open_failed(struct pg_session *s, struct error *ret_error)
     while (n && why[n - 1] == ' ')
         n--;
     why[n] = '\0';
-    error_set(ret_error, connect_exit_code(why), "cannot connect to PostgreSQL at %s: %s; check postgres.conninfo with: psql \"%s\"",
+    error_set(ret_error, connect_exit_code(why),
+              "cannot connect to PostgreSQL at %s: %s; check postgres.conninfo with: psql \"%s\"",
               where, why, where);
     pg_close(s);
     return -1;
 }
 
-int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret, struct error *ret_error)
+int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret,
+            struct error *ret_error)
 {
     char *parse_error = NULL;
     PQconninfoOption *parsed = PQconninfoParse(conninfo, &parse_error);
     if (!parsed) {
         size_t n = parse_error ? strcspn(parse_error, "\n") : 0;
-        error_set(ret_error, EX_CONFIG, "postgres.conninfo cannot be read: %.*s", (int)n, parse_error ? parse_error : "");
+        error_set(ret_error, EX_CONFIG, "postgres.conninfo cannot be read: %.*s", (int)n,
+                  parse_error ? parse_error : "");
         PQfreemem(parse_error);
         return -1;
     }
@@ -109,9 +122,18 @@ int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret, 
     char name[64];
     snprintf(name, sizeof name, "debitd/%s", role_of);
     /* Later entries win: the conninfo may set the time-outs, not the name. */
-    const char *const keys[] = {"connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-                                "keepalives_count", "target_session_attrs", "dbname", "application_name", NULL};
-    const char *const values[] = {"5", "15000", "10", "5", "3", "read-write", conninfo, name, NULL};
+    const char *const keys[] = { "connect_timeout",
+                                 "tcp_user_timeout",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "target_session_attrs",
+                                 "dbname",
+                                 "application_name",
+                                 NULL };
+    const char *const values[] = {
+        "5", "15000", "10", "5", "3", "read-write", conninfo, name, NULL
+    };
     struct pg_session *s = xcalloc(1, sizeof *s);
     s->conn = PQconnectdbParams(keys, values, 1);
     ASSERT(s->conn != NULL);
@@ -145,8 +167,8 @@ bool pg_is_open(const struct pg_session *s)
     return s && !s->dead && PQstatus(s->conn) == CONNECTION_OK;
 }
 
-static enum pg_outcome finish(struct pg_session *s, const char *doing, PGresult *r, struct pg_result **ret_result,
-                              struct error *ret_error)
+static enum pg_outcome finish(struct pg_session *s, const char *doing, PGresult *r,
+                              struct pg_result **ret_result, struct error *ret_error)
 {
     ExecStatusType st = PQresultStatus(r);
     if (st == PGRES_COMMAND_OK || st == PGRES_TUPLES_OK || st == PGRES_EMPTY_QUERY) {
@@ -164,14 +186,16 @@ static enum pg_outcome finish(struct pg_session *s, const char *doing, PGresult 
 }
 
 enum pg_outcome pg_run(struct pg_session *s, const char *doing, const char *sql, int nparams,
-                       const char *const *params, struct pg_result **ret_result, struct error *ret_error)
+                       const char *const *params, struct pg_result **ret_result,
+                       struct error *ret_error)
 {
     ASSERT(!s->in_pipeline);
     PGresult *r = PQexecParams(s->conn, sql, nparams, NULL, params, NULL, NULL, 0);
     return finish(s, doing, r, ret_result, ret_error);
 }
 
-enum pg_outcome pg_script(struct pg_session *s, const char *doing, const char *sql, struct error *ret_error)
+enum pg_outcome pg_script(struct pg_session *s, const char *doing, const char *sql,
+                          struct error *ret_error)
 {
     ASSERT(!s->in_pipeline);
     return finish(s, doing, PQexec(s->conn, sql), NULL, ret_error);

@@ -5,10 +5,14 @@
 #include <sysexits.h>
 
 static const char *const outcome_texts[] = {
-    [PG_DONE] = "done",         [PG_RETRY] = "to be run again",
-    [PG_DUPLICATE] = "duplicate key", [PG_FENCED] = "fenced",
-    [PG_LOST] = "connection lost",    [PG_WAIT] = "the server cannot go on",
-    [PG_POISON] = "value refused",    [PG_DEFECT] = "refused",
+    [PG_DONE] = "done",
+    [PG_RETRY] = "to be run again",
+    [PG_DUPLICATE] = "duplicate key",
+    [PG_FENCED] = "fenced",
+    [PG_LOST] = "connection lost",
+    [PG_WAIT] = "the server cannot go on",
+    [PG_POISON] = "value refused",
+    [PG_DEFECT] = "refused",
 };
 
 const char *pg_outcome_text(enum pg_outcome o)
@@ -21,10 +25,10 @@ static const struct {
     const char *prefix;
     enum pg_outcome outcome;
 } sqlstates[] = {
-    {"UF001", PG_FENCED},  {"40", PG_RETRY},    {"55P03", PG_RETRY}, {"57014", PG_RETRY},
-    {"23505", PG_DUPLICATE}, {"08", PG_LOST},   {"57P", PG_LOST},    {"25006", PG_LOST},
-    {"25P03", PG_LOST},    {"53", PG_WAIT},     {"58", PG_WAIT},     {"XX", PG_WAIT},
-    {"22", PG_POISON},     {"23", PG_POISON},
+    { "UF001", PG_FENCED },    { "40", PG_RETRY },  { "55P03", PG_RETRY }, { "57014", PG_RETRY },
+    { "23505", PG_DUPLICATE }, { "08", PG_LOST },   { "57P", PG_LOST },    { "25006", PG_LOST },
+    { "25P03", PG_LOST },      { "53", PG_WAIT },   { "58", PG_WAIT },     { "XX", PG_WAIT },
+    { "22", PG_POISON },       { "23", PG_POISON },
 };
 
 enum pg_outcome pg_classify(const char *sqlstate, const char *message)
