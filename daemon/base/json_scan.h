@@ -34,8 +34,8 @@ enum json_type {
 struct json_value {
     uint8_t type; /* enum json_type */
     bool escaped; /* a string with a backslash in it */
-    bool
-        has_nul; /* a string with \u0000, or a container with such a string (names included) anywhere in it */
+    /* a string with \u0000, or a container with such a string (names included) anywhere in it */
+    bool has_nul;
     uint32_t start, end; /* its text in the document, quotes or brackets included */
     uint32_t next;       /* index of the value behind it and all it holds */
     uint32_t count;      /* members of an object, elements of an array */

@@ -22,8 +22,8 @@ enum pg_outcome {
     PG_RETRY,     /* 40*, 55P03, 57014: roll back and run the same again */
     PG_DUPLICATE, /* 23505 */
     PG_FENCED,    /* UF001, raised by debitd.advance(): the position is not ours */
-    PG_LOST, /* 08*, 57P0*, 25006, 25P03, or no connection: what was sent last may or may not have happened */
-    PG_WAIT,   /* 53*, 58*, XX*, "no partition of relation": pause, alarm, never skip */
+    PG_LOST, /* 08*, 57P0*, 25006, 25P03, or no connection: what was sent last may have happened */
+    PG_WAIT, /* 53*, 58*, XX*, "no partition of relation": pause, alarm, never skip */
     PG_POISON, /* 22*, 23* else: a value the database refuses */
     PG_DEFECT, /* 42*, 28*, 3D* and all else: wrong schema, rights, or a bug of ours */
 };

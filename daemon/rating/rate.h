@@ -30,8 +30,8 @@ struct rating_context {
     const struct plan *plan; /* the payer's */
     bool guest;              /* the using account is not charged */
     bool byok;               /* the event's service is in the using account's byok */
-    quantity_t
-        used_before; /* the payer's, of the metric in the month it counts in; asked only where the plan has a month quota on it */
+    /* the payer's, of the metric in the month it counts in; asked only where the plan has a quota */
+    quantity_t used_before;
 };
 
 struct rated_component {
@@ -47,15 +47,15 @@ struct rated {
     amount_t cost;
     amount_t charge; /* >= 0; the entry's amount is -charge */
     enum charge_kind kind;
-    enum price_source
-        source; /* of the cost prices (or of the fixed prices where no cost price served); FILE as soon as one came from the file */
+    /* of the cost prices, or of the fixed ones where no cost price served; FILE once one is from it */
+    enum price_source source;
     struct rated_component component[COMPONENTS_MAX];
     /* the first component without a price: what price.missing names, when parked as unpriced or
      * booked with cost unknown */
     bool price_missing;
     struct slice missing_component;
-    uint32_t
-        missing; /* bit i: component i lacks a price (its cost, or its fixed price); all of them, for one price.missing each */
+    /* bit i: component i lacks a price, of its cost or fixed: one price.missing each */
+    uint32_t missing;
 };
 
 /* A cost is round12(quantity x price x rate / per), rounded once: the price is converted, not the
