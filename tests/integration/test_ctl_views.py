@@ -7,6 +7,8 @@ import psycopg
 import pytest
 
 from tests.integration.ctl_stream import book
+from tests.rig.daemon import debitctl, merge, write_config
+from tests.rig.process import free_port
 from tests.rig.world import World
 
 COLUMNS = {
@@ -226,6 +228,20 @@ def test_an_account_asks_about_itself_only(booked):
     assert own("staff", "SELECT allowed, reason, used FROM api.check_usage('staff', 'signatures', 1)") == [(True, None, D("4.5"))]
     assert own("staff", "SELECT allowed, reason, balance FROM api.check_usage('solo', 'ai_tokens', 1)") == [(False, "unknown_account", None)]
     assert own(None, "SELECT reason FROM api.check_usage('solo', 'ai_tokens', 1)") == [("unknown_account",)]
+
+
+def test_status_knows_how_far_behind_each_partition_is(booked):
+    topic = booked.topics["usage"]
+    booked.usage("solo", id="after-the-end", quantities={"input": 1}, service="openai", model="gpt-4o-mini")
+    booked.flush()
+    positions = {row["topic"]: row for row in booked.debitctl("status").data["positions"]}
+    assert (positions[topic]["lag"], positions[booked.topics["accounts"]]["lag"]) == (1, 0)
+    assert positions[topic]["parked"] == 3
+    unreachable = write_config(booked.folder / "no-kafka.conf", merge(booked.config, {
+        "kafka": {"bootstrap_servers": f"127.0.0.1:{free_port()}"}, "postgres": {"conninfo": booked.postgres.conninfo(booked.name)}}))
+    done = debitctl(unreachable, "status")
+    assert {row["lag"] for row in done.data["positions"]} == {None}
+    assert "the lag is not known" in done.err
 
 
 def test_the_books_verify(booked):
