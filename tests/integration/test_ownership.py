@@ -48,6 +48,20 @@ def test_a_zombie_that_wakes_up_books_nothing_of_what_was_taken_over(world):
     conserved(world, 3040)
 
 
+@pytest.mark.world(partitions=1)
+def test_an_owner_whose_position_was_claimed_books_only_after_claiming_it_again(world):
+    opened(world)
+    daemon = world.start()
+    use(world, 40)
+    world.wait_booked(total=40)
+    stolen = world.value("SELECT epoch FROM debitd.claim(%s, 0, 'a stranger')", [world.topics["usage"]])
+    use(world, 40, first=40)
+    world.wait_booked(total=80)
+    assert "dropped topic=" in daemon.log.read_text()
+    assert world.value("SELECT epoch FROM debitd.position WHERE topic = %s", [world.topics["usage"]]) > stolen
+    conserved(world, 80)
+
+
 @pytest.mark.world(partitions=4)
 def test_writers_that_share_a_payer_keep_its_chain(world):
     world.catalog()

@@ -23,7 +23,7 @@ UNIT_TIMEOUT_S = 120         # of one test program
 INTEGRATION_TIMEOUT_S = 1500
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1",
-                     "TSAN_OPTIONS": "halt_on_error=1"}
+                     "TSAN_OPTIONS": f"halt_on_error=1:suppressions={TOP}/tests/rig/tsan.supp"}
 
 
 class Tally:
