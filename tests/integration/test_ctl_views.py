@@ -215,6 +215,8 @@ def test_an_account_sees_its_own_rows_and_no_others(booked):
     assert own("staff", "SELECT account_id, payer_id FROM api.account") == [("staff", "firm")]
     assert {row for row in own("staff", "SELECT account_id, payer_id FROM api.ledger")} == {("staff", "firm")}
     assert own("staff", "SELECT count(*) FROM api.balance") == [(0,)]
+    assert {row[0] for row in own("staff", "SELECT account_id FROM api.ledger_page('staff')")} == {"staff"}
+    assert own("staff", "SELECT * FROM api.ledger_page('firm')") == []
     for account in (None, "", "nobody"):
         for view in ("account", "balance", "ledger", "usage", "usage_daily", "alert", "parked"):
             assert own(account, f"SELECT count(*) FROM api.{view}") == [(0,)], (account, view)
