@@ -388,6 +388,10 @@ static enum pg_outcome take_payers(struct ingest *g)
         ASSERT(p != NULL);
         p->version = pg_int(r, i, 1);
         p->plan = pg_null(r, i, 2) ? NULL : catalogue_plan(g->catalogue, pg_bytes(r, i, 2));
+        if (!p->plan && !pg_null(r, i, 2)) { /* assigned since the catalogue was looked at */
+            g->needs |= NEED_CATALOGUE;
+            o = PG_RETRY;
+        }
         p->unit_id = pg_null(r, i, 3) ? 0 : (int32_t)pg_int(r, i, 3);
         p->currency_id = pg_null(r, i, 4) ? 0 : (int32_t)pg_int(r, i, 4);
         p->balance = pg_amount(r, i, 5);

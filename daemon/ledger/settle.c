@@ -279,6 +279,8 @@ static bool after(struct writer *w, enum pg_outcome o, struct part *part, int pa
         break;
     case PG_RETRY:
     case PG_DUPLICATE:
+        if (*again_us >= AGAIN_MOST_US) /* no longer somebody who was there at the same moment */
+            complain(w, o);
         writer_pause(w, *again_us + (int64_t)(((uint64_t)monotonic_us() * 2654435761u >> 7) %
                                               (uint64_t)*again_us));
         *again_us = *again_us * 2 < AGAIN_MOST_US ? *again_us * 2 : AGAIN_MOST_US;
