@@ -1,6 +1,7 @@
 """Who may book a partition, and what an unanswered COMMIT means: zombies, the stopped and the cut off."""
 
 import signal
+from contextlib import contextmanager
 
 import pytest
 
@@ -98,27 +99,33 @@ def test_instances_that_come_and_go_share_the_work_without_loss(world):
     conserved(world, sent)
 
 
-@pytest.mark.world(partitions=1)
-def test_an_unanswered_commit_that_landed_is_not_booked_again(world):
-    opened(world)
-    daemon = world.start()
-    world.wait_booked()
+@contextmanager
+def commits_wait(world):
+    """COMMIT waits for a standby that is not there; gives a session that does not, and what finds the writer."""
     with world.postgres.connect(world.name) as admin:
         admin.execute("SET synchronous_commit = local")
         admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
         admin.execute("SELECT pg_reload_conf()")
         try:
-            use(world, 100)
-            world.flush()
-            waiting = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
-                       " AND application_name LIKE 'debitd/writer%%'")
-            world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait for the standby that is not there")
-            # the client must not hear of it: the server ends the session while COMMIT waits
-            admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting.replace('%%', '%')}) waiting")
-            world.wait(lambda: "an unanswered COMMIT had landed" in daemon.log.read_text(), "the writer to find out")
+            yield admin, ("SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                          " AND wait_event = 'SyncRep' AND application_name LIKE 'debitd/writer%'")
         finally:
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
             admin.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.world(partitions=1)
+def test_an_unanswered_commit_that_landed_is_not_booked_again(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    with commits_wait(world) as (admin, waiting):
+        use(world, 100)
+        world.flush()
+        world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+        # the server ends the session while COMMIT waits: the client hears nothing of it
+        admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) waiting")
+        world.wait(lambda: "an unanswered COMMIT had landed" in daemon.log.read_text(), "the writer to find out")
     use(world, 40, first=100)
     world.wait_booked(total=140)
     conserved(world, 140)
@@ -129,24 +136,15 @@ def test_a_commit_whose_client_was_killed_is_waited_for_by_the_next_owner(world)
     opened(world)
     daemon = world.start()
     world.wait_booked()
-    with world.postgres.connect(world.name) as admin:
-        admin.execute("SET synchronous_commit = local")
-        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
-        admin.execute("SELECT pg_reload_conf()")
-        try:
-            use(world, 100)
-            world.flush()
-            waiting = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
-                       " AND application_name LIKE 'debitd/writer%'")
-            world.wait(lambda: admin.execute(waiting).fetchone()[0], "a COMMIT to wait for the standby that is not there")
-            daemon.kill()
-            world.start(wait=False)
-            world.wait(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                                             " AND wait_event_type = 'Lock' AND query LIKE '%claim%'").fetchone()[0],
-                       "the next owner to wait for it", timeout=60)
-        finally:
-            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            admin.execute("SELECT pg_reload_conf()")
+    with commits_wait(world) as (admin, waiting):
+        use(world, 100)
+        world.flush()
+        world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+        daemon.kill()
+        world.start(wait=False)
+        blocked = ("SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                   " AND wait_event_type = 'Lock' AND query LIKE '%claim%'")
+        world.wait(lambda: admin.execute(blocked).fetchall(), "the next owner to wait for it", timeout=60)
     use(world, 40, first=100)
     world.wait_booked(total=140)
     conserved(world, 140)
