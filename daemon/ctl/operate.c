@@ -12,7 +12,7 @@
 #include <sysexits.h>
 #include <time.h>
 
-#define SOURCE "/debitd/debitctl"
+#define SOURCE "/debitd/operations"
 
 /* ---------------------------------------------------------------- the data of the event */
 

@@ -327,15 +327,20 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     SELECT o.* FROM debitd.operate(key, digest, source, id, type, account, at, data, false, true) AS o
 $$;
 
--- The same for an operation that a person or a program asks for by SQL: there is no message to
--- keep, so that what waits for an account is refused. key is the id.
-CREATE OR REPLACE FUNCTION debitd.account_command(source text, key text, type text, account text, data jsonb)
+-- The same for an operation that a person or a program asks for, by debitctl or by SQL: there is no
+-- message to keep, so that what waits for an account is refused. key is the id, and the source is
+-- one for both, so that a key books once whichever way it comes. An amount is compared by its
+-- value.
+CREATE OR REPLACE FUNCTION debitd.account_command(key text, type text, account text, data jsonb)
     RETURNS debitd.operation_result
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    source CONSTANT text := '/debitd/operations';
+    meant  CONSTANT jsonb := CASE WHEN data ? 'amount'
+        THEN jsonb_set(data, '{amount}', coalesce(to_jsonb(trim_scale(debitd.read_decimal(data -> 'amount'))::text), 'null')) ELSE data END;
     result debitd.operation_result;
 BEGIN
-    IF NOT debitd.is_name(key) OR NOT debitd.is_name(source) THEN
+    IF NOT debitd.is_name(key) THEN
         result.outcome := 'rejected';
         result.reason := 'bad_attribute';
         result.detail := 'the key is no name of 1-256 bytes without control characters';
@@ -345,7 +350,7 @@ BEGIN
     PERFORM debitd.switch_month(wait => false);
     SELECT o.* INTO result
       FROM debitd.operate(debitd.hash_parts(ARRAY['debitd/event/v1', source, key]),
-                          debitd.hash_parts(ARRAY['debitd/digest/v1', type, account, data::text]),
+                          debitd.hash_parts(ARRAY['debitd/digest/v1', type, account, meant::text]),
                           source, key, type, account, debitd.now(), data, false, false) AS o;
     RETURN result;
 END

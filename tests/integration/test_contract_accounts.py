@@ -253,6 +253,11 @@ def test_the_same_key_books_once_by_whichever_way_it_is_asked_for(shared):
     assert by_sql("credit_refund(%s, %s, %s, reference => %s)", "k-5", "keys", D(2), "inv-1") == "done"
     assert by_sql("account_update(%s, %s, name => %s)", "k-6", "keys", "Kay") == "done"
     assert by_sql("account_assign(%s, %s, %s)", "k-7", "keys", "assistant-free") == "done"
+    # the same key by the other way, the amount written another way
+    assert shared.debitctl("credit", "purchase", "keys", "1.25e1", "--key", "k-1").data["outcome"] == "duplicate"
+    assert by_sql("credit_grant(%s, %s, %s, %s)", "k-3", "keys", D("5.50"), "thanks") == "duplicate"
+    assert by_sql("credit_purchase(%s, %s, package => %s)", "k-2", "keys", "basic") == "duplicate"
+    assert by_sql("credit_purchase(%s, %s, package => %s)", "k-2", "keys", "starter") == "rejected"
     reused = shared.debitctl("credit", "grant", "keys", "6", "--reason", "thanks", "--key", "k-3", expect=65)
     assert "id_reused" in reused.err
     # 12.5 + 5,000 + 500 + 5.5 - 1.5 + 2 + 100

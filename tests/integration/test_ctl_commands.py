@@ -189,7 +189,7 @@ def test_credits_of_every_kind_are_booked_to_the_last_digit(ctl):
         "20.000000000001", "0.5", "-0.000000000001", "30.5")
     adjusted, refunded, purchased, welcome = ctl("ledger", "credits").data
     assert [entry["type"] for entry in (welcome, purchased, refunded, adjusted)] == ["grant", "purchase", "refund", "adjustment"]
-    assert (purchased["reference"], refunded["reason"], purchased["event_source"]) == ("inv-7", "sorry", "/debitd/debitctl")
+    assert (purchased["reference"], refunded["reason"], purchased["event_source"]) == ("inv-7", "sorry", "/debitd/operations")
 
 
 def test_a_package_is_a_purchase_and_its_bonus(ctl):
@@ -248,7 +248,7 @@ def test_alerts_are_shown_newest_first_with_their_event(ctl):
     ctl("credit", "adjust", "alerted", "-12")
     exhausted, low = ctl("alerts", "alerted").data
     assert [low["type"], exhausted["type"]] == ["balance.low", "balance.exhausted"]
-    assert low["event"]["data"] == {"unit": "USD", "balance": "-2", "threshold": "1", "event_source": "/debitd/debitctl",
+    assert low["event"]["data"] == {"unit": "USD", "balance": "-2", "threshold": "1", "event_source": "/debitd/operations",
                                     "event_id": low["event"]["data"]["event_id"]}
 
 

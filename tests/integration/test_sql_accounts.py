@@ -387,7 +387,7 @@ def test_the_functions_of_api_book_each_key_once(books):
     assert books.account("a")["byok"] == ["openai", "google"]
     # 100 + 2400 + 5000 + 500 + 1.5 + 2 + 3 - 4.5 + 5
     assert str(books.payer("a")["balance"]) == "8007"
-    assert books.rows("SELECT DISTINCT n.name FROM debitd.ledger l JOIN debitd.name n ON n.name_id = l.source_id") == [{"name": "/debitd/sql"}]
+    assert books.rows("SELECT DISTINCT n.name FROM debitd.ledger l JOIN debitd.name n ON n.name_id = l.source_id") == [{"name": "/debitd/operations"}]
 
 
 def test_sql_is_refused_what_a_message_would_be_parked_for(books):
