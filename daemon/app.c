@@ -48,7 +48,7 @@ struct app {
 
 static void find(struct buffer *found, int *findings, const struct config *c, const struct error *e)
 {
-    buffer_format(found, "%s: %s\n", *c->path ? c->path : "the defaults", e->text);
+    buffer_format(found, "%s: %s\n", config_place(c, e->text), e->text);
     (*findings)++;
 }
 

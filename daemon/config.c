@@ -30,7 +30,7 @@ static void find(struct reader *r, const config_setting_t *at, const char *forma
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     const char *file = at ? config_setting_source_file(at) : NULL;
-    buffer_text(r->found, file ? file : r->path ? r->path : "built-in defaults");
+    buffer_text(r->found, file ? file : config_place(r->c, text));
     if (at && config_setting_source_line(at))
         buffer_format(r->found, ":%u", config_setting_source_line(at));
     buffer_format(r->found, ": %s\n", text);
@@ -358,17 +358,20 @@ static void check_together(struct reader *r)
                           "topics.dead_letter" };
     for (size_t i = 0; i < ARRAY_SIZE(topic); i++)
         for (size_t j = 0; j < i; j++)
-            if (strcmp(topic[i], topic[j]) == 0)
-                find(r, NULL, "%s and %s: both are \"%s\"; the four topics must differ", key[j],
-                     key[i], topic[i]);
+            if (strcmp(topic[i], topic[j]) == 0) {
+                bool first = c->origin[key_of(key[i]) - config_key] == NULL; /* a default */
+                find(r, NULL, "%s: is \"%s\", as %s is; the four topics must differ",
+                     key[first ? j : i], topic[i], key[first ? i : j]);
+            }
     if (c->accept.dedup_months > 0 && c->accept.dedup_months * 28 < c->accept.window_days) {
-        const char *origin = c->origin[key_of("accept.dedup_months") - config_key];
+        bool set = c->origin[key_of("accept.dedup_months") - config_key] != NULL;
         find(r, NULL,
-             "accept.dedup_months: %lld months (%s) can be shorter than accept.window_days = %lld: "
-             "an event could be accepted again "
-             "after it was forgotten; at least %lld are needed, or 0 for forever",
-             (long long)c->accept.dedup_months, origin ? origin : "the default",
-             (long long)c->accept.window_days, (long long)((c->accept.window_days + 27) / 28));
+             "%s: dedup_months = %lld%s can be shorter than window_days = %lld: an event could be "
+             "accepted again after it was forgotten; at least %lld months are needed, or 0 for "
+             "forever",
+             set ? "accept.dedup_months" : "accept.window_days", (long long)c->accept.dedup_months,
+             set ? "" : " (the default)", (long long)c->accept.window_days,
+             (long long)((c->accept.window_days + 27) / 28));
     }
 }
 
@@ -461,6 +464,16 @@ int config_load(const char *path, struct config *ret, struct error *ret_error)
     }
     buffer_fini(&found);
     return findings ? -1 : 0;
+}
+
+const char *config_place(const struct config *c, const char *finding)
+{
+    for (int i = 0; i < config_keys; i++) {
+        size_t n = strlen(config_key[i].path);
+        if (c->origin[i] && strncmp(finding, config_key[i].path, n) == 0 && finding[n] == ':')
+            return c->origin[i];
+    }
+    return c->path && *c->path ? c->path : "the defaults";
 }
 
 void config_fini(struct config *c)

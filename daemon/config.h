@@ -74,6 +74,10 @@ int config_load(const char *path, struct config *ret, struct error *ret_error) M
 int config_check(const char *path, struct config *ret, struct buffer *ret_findings) MUST_CHECK;
 void config_fini(struct config *c); /* a CONFIG_NULL one is fine */
 
+/* Where the key that `finding` begins with ("kafka.properties: ...") was set: "FILE:LINE", else the
+ * file, else "the defaults". Lives as long as c. */
+const char *config_place(const struct config *c, const char *finding) MUST_CHECK;
+
 /* The effective configuration in libconfig syntax, each key with where it comes from. Secrets are shown as "***". */
 void config_dump(const struct config *c, struct buffer *out);
 /* etc/debitd.conf: every key, commented out, with its default, bounds and help. docs/configuration.md: the same as tables. */
