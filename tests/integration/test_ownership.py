@@ -161,7 +161,7 @@ def test_a_database_that_crashes_loses_and_doubles_nothing(world):
                 " WHERE datname = current_database() AND application_name LIKE 'debitd/%'")
     for _ in range(5):
         before = world.value("SELECT coalesce(sum(next_offset), 0) FROM api.position")
-        assert world.value(backends) > 0
+        world.wait(lambda: world.value(backends) > 0, "sessions of the daemon to end")
         world.wait(lambda: world.value("SELECT coalesce(sum(next_offset), 0) FROM api.position") > before
                    or not world.behind(), "booking to go on")
     world.wait_booked(total=2000)
