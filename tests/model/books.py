@@ -450,13 +450,13 @@ class Books:
             payer.unit = plan.unit
         self._plan_thresholds(event, payer, old, plan, month)
         if opening and plan.welcome:
-            self._grant(event, account, payer, plan.welcome, month)
+            self._grant(event, account, payer, plan.welcome)   # none of the period's credits
         rest = plan.credits_per_period - payer.granted_in[month]
         if plan.credits_per_period and rest > 0:
-            self._grant(event, account, payer, rest, month)
+            payer.granted_in[month] += rest
+            self._grant(event, account, payer, rest)
 
-    def _grant(self, event, account, payer, amount, month):
-        payer.granted_in[month] += amount
+    def _grant(self, event, account, payer, amount):
         self._post(payer, self._entry(event, account, "grant", amount))
 
     def _plan_thresholds(self, event, payer, old, plan, month):

@@ -80,6 +80,17 @@ def test_on_assignment_only_the_excess_is_granted():
     assert (bench.balance("a"), len(bench.books.entries)) == (7500, 3)
 
 
+def test_a_welcome_is_none_of_the_credits_of_the_period():
+    catalogue = shipped()
+    catalogue.plans["both"] = Plan("both", "CREDIT", "prepaid", markup=D(0), welcome=D(10),
+                                   credits_per_period=D(100))
+    bench = Bench(catalogue)
+    bench.open("a", "both")                     # 10 and 100
+    assert [entry.amount for entry in bench.books.entries] == [10, 100]
+    bench.account("plan.assigned", "a", plan="assistant-pro")       # 2500 - 100
+    assert (bench.last.amount, bench.balance("a")) == (2400, 2510)
+
+
 def test_a_package_is_a_purchase_and_a_bonus_of_one_event():
     bench = Bench()
     bench.open("a", "assistant-business")
