@@ -854,3 +854,173 @@ def test_what_is_parked_is_booked_once_when_what_was_missing_arrives(world):
     row, = world.sql("SELECT sum(parked) AS parked, sum(duplicates) AS duplicates FROM api.position")
     assert row == {"parked": 10, "duplicates": 2}
     world.verify()
+
+
+# ------------------------------------------------------------------------------------------------ where rules meet
+
+MEETING = catalogue(
+    metrics=', { name = "two"; }, { name = "big"; }, { name = "old"; }',
+    prices=', { metric = "two"; currency = "EUR"; price = "1"; }, { metric = "two"; currency = "USD"; price = "3"; },'
+           ' { metric = "big"; currency = "USD"; price = "1000000"; }, { metric = "old"; currency = "USD"; price = "1"; }',
+    plans=', { name = "mixed"; unit = "USD"; kind = "prepaid"; tariff = "cost_plus"; markup = "0"; low_balance = "5"; welcome = "6";'
+          ' quotas = ( { metric = "n"; included = "10"; overage_price = "1"; thresholds = [ 80, 100 ]; },'
+          ' { metric = "old"; included = "1000000"; day_limit = "5"; thresholds = [ 1 ]; } ); },'
+          ' { name = "mixed-2"; unit = "USD"; kind = "prepaid"; tariff = "cost_plus"; markup = "0"; low_balance = "5";'
+          ' quotas = ( { metric = "n"; included = "5"; overage_price = "3"; } ); }')
+
+
+@pytest.mark.world(partitions=2)
+def test_usage_alerts_of_an_entry_precede_its_balance_alerts_in_the_order_of_their_thresholds(world):
+    begin(world, text=MEETING, accounts=[("a", "mixed"), ("b", "plain"), ("e", {"plan": "mixed"})])
+
+    def heard(account):
+        return [(a["type"].split(".", 1)[1], a["data"]["threshold"], a["data"]["event_id"]) for a in world.alerts() if a["subject"] == account]
+
+    world.usage("a", "n", id="jump", quantity=17, key="a")  # 0 % -> 170 %; 7 dollars beyond: 6 -> -1
+    world.wait_booked(total=1)
+    assert amounts(world) == {"jump": -7}
+    assert heard("a") == [("threshold.reached", 80, "jump"), ("threshold.reached", 100, "jump"), ("low", "5", "jump"), ("exhausted", "0", "jump")]
+    # a plan change compares old and new percentage, also where there was no quota before; later usage is charged by the plan of now
+    world.usage("b", "n", id="b1", quantity=5, key="b")
+    world.wait_booked(total=2)
+    world.account("plan.assigned", "b", id="b-plan", plan="mixed-2")
+    world.account("plan.assigned", "a", id="a-plan", plan="mixed-2")  # 170 % -> 340 %: both were reached already
+    world.wait_booked()
+    assert heard("b") == [("threshold.reached", 80, "b-plan"), ("threshold.reached", 100, "b-plan")]
+    assert len(heard("a")) == 4
+    world.usage("b", "n", id="b2", quantity=2, key="b")
+    world.void("b", "b1", id="b3", key="b")  # no quota metric then: what it was charged
+    world.void("a", "jump", id="a2", key="a")  # a quota metric then and now, at the margin of now: 12 x 3
+    world.wait_booked(total=3)
+    assert amounts(world) == {"jump": -7, "b1": -5, "b2": -6, "b3": 5, "a2": 36}
+    row, = world.sql("SELECT * FROM api.usage WHERE account_id = 'b'")
+    assert (row["used"], row["included"], row["percent"], row["charge"], row["overage_quantity"], row["overage_charge"]) == (2, 5, 40, 6, 0, 6)
+    plans = {r["event_id"]: r["plan"] for r in world.sql("SELECT * FROM api.ledger WHERE account_id IN ('a', 'b') AND type IN ('usage', 'void')")}
+    assert plans == {"jump": "mixed", "b1": "plain", "b2": "mixed-2", "b3": "mixed-2", "a2": "mixed-2"}
+    # usage of last month counts in last month, its alerts too; a void now is in the period of its original
+    before = datetime(MONTH.year, MONTH.month, 1, tzinfo=timezone.utc) - timedelta(seconds=1)
+    world.usage("e", "n", id="e1", quantity=9, time=rfc3339(before), key="e")
+    world.usage("e", "n", id="e2", quantity=9, key="e")
+    world.usage("e", "n", id="e3", quantity=2, time=rfc3339(before), key="e")
+    world.void("e", "e1", id="e4", key="e")
+    world.wait_booked()
+    months = {r["period_start"]: (r["used"], r["charge"]) for r in world.sql("SELECT * FROM api.usage WHERE account_id = 'e'")}
+    late = any(row["late"] for row in entries(world, "e").values())
+    if not late:
+        assert amounts(world, "e") == {"e1": 0, "e2": 0, "e3": -1, "e4": 1}
+        assert months == {before.date().replace(day=1): (2, 0), MONTH: (9, 0)}
+        starts = [(a["data"]["period_start"], a["data"]["threshold"], a["data"]["event_id"])
+                  for a in world.alerts("usage.threshold.reached") if a["subject"] == "e"]
+        last = before.date().replace(day=1).isoformat()
+        assert starts == [(last, 80, "e1"), (MONTH.isoformat(), 80, "e2"), (last, 100, "e3")]
+    world.verify()
+
+
+@pytest.mark.world(partitions=2)
+def test_the_bounds_of_money(world):
+    begin(world, text=MEETING, accounts=[("a", "plain"), ("f", "fix"), ("c", "credit"), ("x", "plain"), ("q", "quota")])
+    world.usage("a", "big", id="most", key="most", quantity=D("999999999999.999999"))  # 999,999,999,999,999,999 USD
+    world.usage("a", "big", id="out", key="out", quantity=D("1e12"))  # 1e18
+    world.usage("c", "big", id="out-credits", key="out-credits", quantity=D("1e10"))  # 1e16 x 1.15 / 0.01
+    world.usage("c", "big", id="in-credits", key="in-credits", quantity=D("1e6"))  # 1.15e14
+    world.usage("a", "n", id="below", key="below", quantity=5)  # the balance would go to -1e18
+    world.usage("later", "big", id="parked-out", key="later", quantity=D("1e12"))
+    world.usage("a", "n", id="two-cents", quantity=0)
+    world.usage("a", "two", id="own-currency", quantity=0, key="a")
+    world.usage("x", "two", id="usd", quantity=2)
+    world.usage("f", "two", id="eur", quantity=2, key="f")
+    world.usage("q", "two", id="eur-q", quantity=2, key="q")
+    world.wait_booked()
+    assert rejected(world) == {"out": "out_of_range", "out-credits": "out_of_range", "below": "out_of_range"}
+    assert amounts(world) == {"most": D("-999999999999999999"), "in-credits": D("-115000000000000"), "two-cents": 0, "own-currency": 0, "usd": -6}
+    world.account("account.opened", "later", plan="plain")
+    world.wait(lambda: "later" in rejected(world), "the parked event to be refused")
+    assert rejected(world)["later"] == "out_of_range"
+    world.usage("later", "n", id="parked-out", key="later", quantity=4)  # rejected events have no identity
+    world.wait_booked()
+    assert amounts(world, "later") == {"parked-out": -4}
+    letters = {m.key: m for m in world.topic_messages("deadletter")}
+    assert letters[b"later"].header("debitd-reason") == b"out_of_range"
+    world.verify()
+
+
+@pytest.mark.world(partitions=2)
+def test_shipped_plans_charge_what_the_price_list_says(world):
+    begin(world, shipped=True, accounts=[("payg", "payg"), ("free", "assistant-free"), ("plus", "assistant-pro-plus"), ("st", "studio"), ("cg", "codegen-pro"),
+                                         ("biz", "assistant-business"), ("qs", "quota-starter")])
+    examples = {"openai/gpt-4o": "0.00625", "openai/gpt-4o-mini": "0.000375", "anthropic/claude-3.5-sonnet": "0.009",
+                "anthropic/claude-3.5-haiku": "0.0024", "google/gemini-2.0-flash": "0.0001875", "deepseek/deepseek-chat": "0.00021"}
+    want = {}
+    for name, cost in examples.items():
+        service, model = name.split("/")
+        for account in ("payg", "free"):
+            world.usage(account, id=f"{account}-{model}", service=service, model=model, quantities={"input": 500, "output": 500}, thread=f"th-{service}")
+        want[f"payg-{model}"] = -D(cost)
+        want[f"free-{model}"] = -D(cost) * 100
+    # studio: credits for 1,000 tokens of a model, whoever serves it
+    for model, credits in (("gemini-flash", "1"), ("gpt-4o-mini", "2"), ("gpt-4o", "25"), ("claude-sonnet", "30"), ("claude-opus", "150")):
+        world.usage("st", id=f"st-{model}", service="openai", model=model, quantities={"input": 1500, "output": 500})
+        want[f"st-{model}"] = -2 * D(credits)
+    world.usage("st", id="st-none", service="openai", model="gpt-5", quantity=5)
+    world.usage("st", "requests", id="st-requests", quantity=5)
+    world.usage("cg", "requests", id="cg-request", quantity=1)
+    world.usage("cg", id="cg-tokens", service="openai", model="gpt-4o", quantities={"input": 5})
+    world.usage("qs", "requests", id="qs-request", quantity=1)
+    world.usage("qs", id="qs-tokens", service="openai", model="gpt-4o", quantities={"input": 6000})  # 1000 beyond, in EUR; cost in USD unknown
+    world.usage("biz", "sms", id="biz-sms", service="twilio", quantity=1)  # EUR, no rate
+    world.usage("biz", "requests", id="biz-request", quantity=1)
+    world.usage("biz", id="biz-cached", service="openai", model="gpt-4o", quantities={"input": 1, "cached_input": 1})
+    want.update({"cg-request": -1, "qs-tokens": D("-0.01"), "biz-request": 0})
+    world.wait_booked(total=len(want))
+    assert amounts(world) == want
+    assert parked(world) == {"st-none": "unpriced", "st-requests": "unpriced", "cg-tokens": "unpriced", "qs-request": "unpriced", "biz-sms": "unpriced",
+                             "biz-cached": "unpriced"}
+    found = entries(world)
+    costs = {id: found[id]["cost"] for id in ("st-gpt-4o", "st-claude-opus", "cg-request", "qs-tokens")}
+    assert costs == {"st-gpt-4o": D("0.00875"), "st-claude-opus": None, "cg-request": 0, "qs-tokens": None}
+    missing = {(a["data"]["service"], a["data"]["model"], a["data"]["metric"], a["data"]["component"]) for a in world.alerts("price.missing")}
+    assert {("openai", "gpt-4o", "ai_tokens", "cached_input"), ("openai", "gpt-4o", "ai_tokens", "input"),
+            ("openai", "claude-opus", "ai_tokens", "input"), ("openai", "claude-opus", "ai_tokens", "output"), ("twilio", None, "sms", "")} <= missing
+    assert ("openai", "gpt-4o", "ai_tokens", "output") not in missing
+    grants = {r["account_id"]: r["balance"] - sum(v for k, v in want.items() if k.split("-")[0] == r["account_id"]) for r in world.sql("SELECT * FROM api.balance")}
+    assert grants == {"payg": 10, "free": 100, "plus": 7500, "st": 0, "cg": 100, "biz": 0, "qs": 0}
+    daily = {r["component"]: (r["quantity"], r["cost"], r["charge"], r["events"]) for r in world.sql(
+        "SELECT * FROM api.usage_daily WHERE account_id = 'free' AND model = 'gpt-4o'")}
+    assert daily == {"input": (500, D("0.00125"), D("0.125"), 1), "output": (500, D("0.005"), D("0.5"), 1)}
+    daily = {r["component"]: (r["cost"], r["charge"]) for r in world.sql("SELECT * FROM api.usage_daily WHERE account_id = 'st' AND model = 'gpt-4o'")}
+    assert daily == {"input": (D("0.00375"), D("37.5")), "output": (D("0.005"), D("12.5"))}  # fixed: a component its own
+    row, = world.sql("SELECT * FROM api.monthly_summary WHERE account_id = 'payg'")
+    assert (row["month"], row["events"], row["quantity"], row["cost"], row["charge"], row["top_model"]) == (
+        MONTH, 6, 6000, D("0.0184225"), D("0.0184225"), "claude-3.5-sonnet")
+    threads = {r["thread_id"]: (r["events"], r["quantity"], r["cost"], r["charge"]) for r in world.sql("SELECT * FROM api.thread_usage WHERE account_id = 'free'")}
+    assert threads == {"th-openai": (2, 2000, D("0.006625"), D("0.6625")), "th-anthropic": (2, 2000, D("0.0114"), D("1.14")),
+                       "th-google": (1, 1000, D("0.0001875"), D("0.01875")), "th-deepseek": (1, 1000, D("0.00021"), D("0.021"))}
+    models = {(r["service"], r["model"], r["metric"]): (r["events"], r["cost"], r["charge"]) for r in world.sql("SELECT * FROM api.model_usage WHERE account_id = 'st'")}
+    assert models["openai", "gpt-4o", "ai_tokens"] == (1, D("0.00875"), 50)
+    world.verify()
+
+
+@pytest.mark.world(partitions=2)
+def test_where_usage_opens_accounts_only_usage_that_stands_does(world):
+    world.catalog(MEETING)
+    world.start(accounts={"unknown": "open", "default_plan": "both"})
+    odd = ['\\N', "NULL", '"', "'", ",", "{}", "a b", "%s", "é", "e\u0301", "$1", "--", "\u00a0", "\U0001f600"]
+    for number, name in enumerate(odd):
+        world.usage(name, "n", id=name, source=name, quantity=1, user=name, thread=name, service=name, model=name, mode=("binary", "structured")[number % 2])
+    world.void("nobody", "nothing", id="v", key="v")
+    world.usage("refused", "n", id="r", quantity=-1, key="r")
+    world.usage("unpriced", "bare", id="u", quantity=1)
+    world.usage("unknown", "unheard", id="m", quantity=1)
+    world.account("credits.purchased", "waits", id="w", amount="1")
+    world.wait_booked(total=len(odd))
+    found = world.sql("SELECT * FROM api.ledger WHERE type = 'usage'")
+    assert sorted((r["account_id"], r["event_id"], r["event_source"], r["user_id"], r["thread_id"], r["service"], r["model"]) for r in found) == sorted(
+        (name,) * 7 for name in odd)
+    assert {r["account_id"] for r in world.sql("SELECT account_id FROM api.account")} - {"unpriced", "unknown"} == set(odd)
+    assert parked(world) == {"u": "unpriced", "m": "unknown_metric", "w": "unknown_account"}
+    assert rejected(world) == {"v": "unknown_event", "r": "bad_quantity"}
+    # 10 of welcome and 100 of the plan; a USD is 100 credits: 110 -> 10
+    assert {r["balance"] for r in world.sql("SELECT balance FROM api.balance WHERE account_id NOT IN ('unpriced', 'unknown')")} == {10}
+    assert sorted(a["subject"] for a in world.alerts("balance.low")) == sorted(odd)
+    assert {m.key.decode() for m in world.topic_messages("alerts")} == set(odd) | {"platform"}
+    world.verify()
