@@ -2,11 +2,14 @@
 #include "claims.h"
 
 #include "base/embedded.h"
+#include "base/log.h"
 #include "pg/session.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <sysexits.h>
+
+#define SILENCE_S "5" /* a batch is never that long about its own business between two statements */
 
 struct claims {
     char *conninfo, *owner;
@@ -73,6 +76,21 @@ enum source_answer claims_cluster(struct claims *c, const char *cluster_id, stru
     return SOURCE_REFUSED;
 }
 
+/* An owner that has fallen silent in the middle of a transaction is not waited for. */
+static enum source_answer evict(struct claims *c, const char *topic, const char *partition,
+                                struct error *ret_error)
+{
+    const char *const param[] = { topic, partition, SILENCE_S };
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    enum source_answer answer = ask(c, "looking for an owner that has fallen silent",
+                                    "schema/queries/claim_evict.sql", 3, param, &r, ret_error);
+    if (answer == SOURCE_DONE && pg_text_int(r, 0, 0) > 0)
+        log_notice("claims: %s/%s: the session of the owner before was silent for %s s in the "
+                   "middle of a transaction and has been ended",
+                   topic, partition, SILENCE_S);
+    return answer;
+}
+
 enum source_answer claims_claim(struct claims *c, const char *topic, int32_t partition,
                                 struct partition_claim *ret, struct error *ret_error)
 {
@@ -80,8 +98,10 @@ enum source_answer claims_claim(struct claims *c, const char *topic, int32_t par
     snprintf(number, sizeof(number), "%" PRId32, partition);
     const char *const param[] = { topic, number, c->owner };
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    enum source_answer answer =
-        ask(c, "claiming a partition", "schema/queries/claim.sql", 3, param, &r, ret_error);
+    enum source_answer answer = evict(c, topic, number, ret_error);
+    if (answer == SOURCE_DONE)
+        answer =
+            ask(c, "claiming a partition", "schema/queries/claim.sql", 3, param, &r, ret_error);
     if (answer != SOURCE_DONE)
         return answer;
     ASSERT(pg_rows(r) == 1);

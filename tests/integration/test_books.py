@@ -1,11 +1,17 @@
 """The main job, judged by the model: whatever the batches, the instances and the crashes, the books are the same."""
 
+import os
 import random
 
 import pytest
 
 from tests.rig.judged import Judged
 from tests.rig.wait import wait_until
+
+
+def events(usual):
+    """How many messages: as many as DEBITD_EVENTS says, for a long run by hand."""
+    return int(os.environ.get("DEBITD_EVENTS", usual))
 
 
 def consumed(world):
@@ -21,7 +27,7 @@ def check(stream):
 @pytest.mark.world(partitions=3)
 def test_the_books_are_the_models_at_any_batch_size(world, max_events):
     world.catalog()
-    stream = Judged(world, 1500)
+    stream = Judged(world, events(1500))
     world.start(batch={"max_events": max_events})
     stream.run()
     check(stream)
@@ -31,7 +37,7 @@ def test_the_books_are_the_models_at_any_batch_size(world, max_events):
 @pytest.mark.world(partitions=4)
 def test_25000_mixed_events_with_two_writers_give_the_models_books(world):
     world.catalog()
-    stream = Judged(world, 25000)
+    stream = Judged(world, events(25000))
     world.start(writers={"count": 2})
     stream.run()
     check(stream)
@@ -40,7 +46,7 @@ def test_25000_mixed_events_with_two_writers_give_the_models_books(world):
 @pytest.mark.world(partitions=6)
 def test_three_instances_share_the_partitions_and_the_books_are_the_same(world):
     world.catalog()
-    stream = Judged(world, 6000)
+    stream = Judged(world, events(6000))
     world.start(3)
     stream.run()
     check(stream)
@@ -49,7 +55,7 @@ def test_three_instances_share_the_partitions_and_the_books_are_the_same(world):
 @pytest.mark.world(partitions=4)
 def test_kill_9_of_one_instance_loses_and_doubles_nothing(world):
     world.catalog()
-    stream = Judged(world, 6000)
+    stream = Judged(world, events(6000))
     dice = random.Random(world.seed)
     daemon = world.start(batch={"max_events": 200})
 
@@ -69,7 +75,7 @@ def test_kill_9_of_one_instance_loses_and_doubles_nothing(world):
 @pytest.mark.world(partitions=6)
 def test_kill_9_of_any_of_three_instances_loses_and_doubles_nothing(world):
     world.catalog()
-    stream = Judged(world, 6000)
+    stream = Judged(world, events(6000))
     dice = random.Random(world.seed)
     running = world.start(3, batch={"max_events": 300})
 

@@ -3,6 +3,7 @@
 import signal
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 ACCOUNTS = [f"acct-{n}" for n in range(8)]
@@ -47,6 +48,26 @@ def test_a_zombie_that_wakes_up_books_nothing_of_what_was_taken_over(world):
     use(world, 40, first=3000)
     world.wait_booked(total=3040)
     conserved(world, 3040)
+
+
+@pytest.mark.world(partitions=1)
+def test_an_owner_that_stands_still_in_the_middle_of_a_copy_is_not_waited_for(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    copying = "COPY debitd.event_key (month, key, digest, entry_id) FROM STDIN"
+    with pytest.raises(psycopg.Error, match="terminating connection"):
+        with world.postgres.connect(world.name, "debitd_tests_writer") as owner:
+            owner.execute("SET application_name = 'debitd/writer 0'")
+            owner.execute("BEGIN")
+            epoch = world.value("SELECT epoch FROM debitd.position WHERE topic = %s", [world.topics["usage"]])
+            owner.execute("SELECT debitd.advance(%s, 0, %s, NULL, 7, 6, 0)", [world.topics["usage"], epoch])
+            with owner.cursor().copy(copying):
+                use(world, 40)
+                daemon.kill()
+                world.start(wait=False)
+                world.wait_booked(total=40)
+    conserved(world, 40)
 
 
 @pytest.mark.world(partitions=1)
