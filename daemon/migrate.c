@@ -10,8 +10,9 @@
 #include <sysexits.h>
 
 /* The advisory lock of migrations: the bytes of "migrate". */
-#define MIGRATE_LOCK "30796665482998885"
-#define SHA256_TEXT  65
+#define MIGRATE_LOCK      "30796665482998885"
+#define SHA256_TEXT       65
+#define POSTGRESQL_OLDEST 15 /* views with security_invoker */
 
 struct migration {
     int number;
@@ -321,10 +322,30 @@ static int run_code(struct work *w, bool changed, struct error *e)
                : 0;
 }
 
+/* Events are UTF-8; in a database of another encoding most of their names could not be kept. */
+static int refuse_server(struct pg_session *s, struct error *e)
+{
+    static const char sql[] = "SELECT current_setting('server_encoding'), "
+                              "current_setting('server_version_num')::int / 10000, "
+                              "current_database()";
+    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+    if (pg_run(s, "asking for the encoding", sql, 0, NULL, &r, e) != PG_DONE)
+        return -1;
+    if (pg_text_int(r, 0, 1) < POSTGRESQL_OLDEST)
+        return error_set(e, EX_CONFIG, "the server is PostgreSQL %s; %d or newer is needed",
+                         pg_text(r, 0, 1), POSTGRESQL_OLDEST);
+    if (strcmp(pg_text(r, 0, 0), "UTF8") != 0)
+        return error_set(e, EX_CONFIG,
+                         "database %s has encoding %s, but events are UTF-8; make another one: "
+                         "createdb -E UTF8 -T template0 NAME",
+                         pg_text(r, 0, 2), pg_text(r, 0, 0));
+    return 0;
+}
+
 static int run_all(struct work *w, struct error *e)
 {
     CLEANUP(recorded_fini) struct recorded r = { 0 };
-    if (read_recorded(w->session, &r, e) < 0 || refuse_strange(&r, e) < 0)
+    if (refuse_server(w->session, e) < 0 || read_recorded(w->session, &r, e) < 0 || refuse_strange(&r, e) < 0)
         return -1;
     struct migration m;
     for (const struct embedded_file *f = NULL; next_migration(f, &m); f = m.file) {

@@ -36,7 +36,7 @@ struct migrate_report {
  * dry_run: changes nothing, reports what it would do. *ret_steps counts what was (or would be)
  * done. 0, or -1 with the error: EX_NOPERM where the session's role may not (run as the database's
  * owner), EX_CONFIG where the database's schema is not one that this program can bring forward
- * (newer, or changed). What was done before a failure stays; running again goes on from there. The
+ * (newer, or changed), or not in UTF-8. What was done before a failure stays; running again goes on from there. The
  * session is of no other use afterwards (its time-outs are off, after a failure it still holds the
  * lock): close it. */
 int schema_migrate(struct pg_session *s, bool dry_run, struct migrate_report report, int *ret_steps,

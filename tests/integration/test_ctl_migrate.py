@@ -134,6 +134,19 @@ def test_who_may_not_is_told_to_be_the_owner(postgres, empty, tmp_path):
             connection.execute("DROP ROLE ctl_stranger")
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_keep_every_name_is_refused(postgres, tmp_path, encoding):
+    name = f"ctl_{encoding.lower()}"
+    with postgres.connect("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        config = write_config(tmp_path / "narrow.conf", {"postgres": {"conninfo": postgres.conninfo(name)}})
+        done = debitctl(config, "migrate", expect=78)
+        assert encoding in done.err and "createdb -E UTF8 -T template0" in done.err
+    finally:
+        postgres.drop_database(name)
+
+
 @pytest.mark.parametrize("change, says", [
     ("DROP SCHEMA debitd CASCADE", "run debitctl migrate"),
     ("DELETE FROM debitd.schema_version", "run debitctl migrate"),
