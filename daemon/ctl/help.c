@@ -10,6 +10,7 @@ static const struct ctl_option global_options[] = {
     { "json", NULL,
       "print JSON: one array, or one object, on standard output; decimals are strings" },
     { "help", NULL, "say what a command does" },
+    { "version", NULL, "say which version this is" },
 };
 
 static void print_option(FILE *out, const struct ctl_option *o)

@@ -181,6 +181,10 @@ static int run(struct ctl *c, int argc, char **argv)
     struct error e = { 0 };
     const char *word[2] = { NULL, NULL };
     find_words(argc, argv, word);
+    if (!word[0] && argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("debitctl " DEBITD_VERSION);
+        return 0;
+    }
     if (!word[0] || strcmp(word[0], "help") == 0 || wants_help(argc, argv)) {
         bool asked = word[0] || wants_help(argc, argv);
         if (word[0] && strcmp(word[0], "help") == 0) {
@@ -193,8 +197,10 @@ static int run(struct ctl *c, int argc, char **argv)
     bool word_known;
     c->command = find_command(word[0], word[1], &word_known);
     if (!c->command) {
-        ctl_wrong_use(&e, word_known ? "%s needs to be told what to do" : "unknown command '%s'",
-                      word[0]);
+        const char *what = !word_known ? "unknown command '%s'"
+                           : word[1]   ? "%s needs to be told what to do: this version knows no '%s'"
+                                       : "%s needs to be told what to do";
+        ctl_wrong_use(&e, what, word[0], word[1]);
         return wrong_use(NULL, word_known ? word[0] : NULL, &e);
     }
     if (read_options(c, argc, argv, &e))

@@ -197,7 +197,13 @@ def test_every_verb_answers_people_and_programs(told):
 @pytest.mark.parametrize("words", [["rejected", "replay", "1"], ["parked", "release", "1"]])
 def test_what_is_not_there_yet_is_refused(told, words):
     refused = told.debitctl(*words, expect=64)
-    assert words[0] in refused.err
+    assert f"this version knows no '{words[1]}'" in refused.err
+
+
+def test_both_programs_say_their_version():
+    for program in ("debitd", "debitctl"):
+        ran = run(program, "--version")
+        assert (ran.returncode, ran.stderr) == (0, "") and ran.stdout.startswith(f"{program} ")
 
 
 def test_exit_codes_say_what_kind_of_failure_it_is(told, tmp_path):
