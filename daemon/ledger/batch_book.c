@@ -32,8 +32,7 @@ static void park(struct ingest *g, struct item *it, const struct refusal *why)
 {
     it->fate = FATE_PARKED;
     it->refusal = *why;
-    if (why->reason == REASON_UNKNOWN_ACCOUNT || why->reason == REASON_ACCOUNT_CLOSED)
-        it->waits_for = it->e.account;
+    it->waits_for = it->e.account; /* to open, or to be priced by another plan (change_account) */
     if (!it->parked_id)
         take_key(g, it);
 }

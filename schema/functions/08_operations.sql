@@ -111,6 +111,20 @@ BEGIN
 END
 $$;
 
+-- Usage that was parked as unpriced may be priced by what has changed of this account, or of the payer
+-- that it is: it is made to look older than the catalogue, so that the next releaser tries it again.
+-- The payer is locked: what was parked under its old plan stands there. Rows that a releaser holds it
+-- will decide by the plan of now, as it has no lock on the payer yet.
+CREATE OR REPLACE FUNCTION debitd.price_again(p_account_id bigint) RETURNS void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE debitd.parked p SET catalogue_version = 0
+     WHERE p.parked_id IN (
+           SELECT w.parked_id FROM debitd.parked w
+            WHERE w.released_at IS NULL AND w.reason = 'unpriced' AND w.waits_for IN (
+                  SELECT a.name FROM debitd.account a WHERE a.payer_id = p_account_id OR a.account_id = p_account_id)
+              FOR UPDATE SKIP LOCKED)
+$$;
+
 -- What an operation changes of the account itself, and of the payers it had and has now. All payers
 -- it touches get a new version: what others know of them is stale.
 CREATE OR REPLACE FUNCTION debitd.change_account(p_account debitd.account, p_parent debitd.account, p_type text, p_at timestamptz,
@@ -134,6 +148,7 @@ BEGIN
                               THEN a.past_payers || a.payer_id ELSE a.past_payers END,
            closed_at = CASE p_type WHEN 'account.opened' THEN NULL WHEN 'account.closed' THEN p_at ELSE a.closed_at END
      WHERE a.account_id = p_account.account_id;
+    PERFORM debitd.price_again(p_account.account_id);
     IF p_parent.account_id IS NOT NULL THEN
         -- It pays no more; its balance stays where it is.
         UPDATE debitd.payer p SET plan_name_id = NULL WHERE p.payer_id = p_account.account_id;

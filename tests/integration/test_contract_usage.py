@@ -1024,3 +1024,33 @@ def test_where_usage_opens_accounts_only_usage_that_stands_does(world):
     assert sorted(a["subject"] for a in world.alerts("balance.low")) == sorted(odd)
     assert {m.key.decode() for m in world.topic_messages("alerts")} == set(odd) | {"platform"}
     world.verify()
+
+
+@pytest.mark.world(partitions=2)
+def test_unpriced_usage_is_booked_when_its_account_is_priced(world):
+    """What was missing may also be a plan, a payer, a key of one's own, or that one is a guest."""
+    begin(world, shipped=True, accounts=[("plan", "quota-free"), ("payer", "assistant-business"), ("kid", {"parent": "payer"}), ("moves", "codegen-pro"),
+                                         ("key", "payg"), ("guest", "payg"), ("stays", "quota-free"), ("top", "assistant-pro")])
+    for account in ("kid", "key", "guest"):
+        world.usage(account, id=f"u-{account}", service="acme", model="m", quantity=1000, key=account)
+    world.usage("plan", "requests", id="u-plan", quantity=1, key="plan")
+    world.usage("stays", "requests", id="u-stays", quantity=1, key="stays")
+    world.usage("moves", id="u-moves", service="openai", model="gpt-4o", quantities={"input": 1000}, key="moves")
+    world.wait_booked(total=0)
+    assert set(parked(world).values()) == {"unpriced"} and len(parked(world)) == 6
+    world.account("account.updated", "key", byok=["acme"])
+    world.account("account.updated", "guest", charged=False)
+    world.account("account.updated", "moves", parent="top")  # 1000 x 2.50 / 1e6 USD
+    world.wait(lambda: set(parked(world)) == {"u-plan", "u-stays", "u-kid"}, "what these operations brought")
+    world.account("plan.assigned", "payer", plan="studio")  # has no price for it either
+    world.account("plan.assigned", "plan", plan="quota-starter")
+    world.wait_booked()
+    assert set(parked(world)) == {"u-plan", "u-stays", "u-kid"}
+    world.account("plan.assigned", "payer", plan="assistant-business")
+    world.account("account.updated", "kid", byok=["acme"], name="kid")
+    world.wait(lambda: set(parked(world)) == {"u-plan", "u-stays"}, "the child's usage to be booked")
+    world.wait_booked()
+    assert amounts(world) == {"u-key": 0, "u-guest": 0, "u-moves": D("-0.25"), "u-kid": 0}
+    assert entries(world)["u-moves"]["payer_id"] == "top"
+    assert {r["event_id"] for r in world.sql("SELECT event_id FROM api.parked WHERE reason <> 'unpriced'")} == set()
+    world.verify()
