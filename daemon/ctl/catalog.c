@@ -96,6 +96,7 @@ int ctl_catalog_apply(struct ctl *c, struct error *ret_error)
     else if (changes == 0)
         printf("nothing to do: version %d says the same\n", version);
     else
-        printf("version %d is in force, with %d changes\n", version, changes);
+        printf("version %d is in force, with %d change%s\n", version, changes,
+               changes == 1 ? "" : "s");
     return 0;
 }

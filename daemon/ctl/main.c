@@ -176,6 +176,14 @@ static int wrong_use(const struct ctl_command *command, const char *word, const 
     return EX_USAGE;
 }
 
+/* What to try when PostgreSQL says that this role may not. */
+static void advise_role(const struct ctl_command *command)
+{
+    bool owners = strcmp(command->word, "migrate") == 0 || strcmp(command->word, "catalog") == 0;
+    fprintf(stderr, "debitctl: connect as %s, by --conninfo or postgres.conninfo\n",
+            owners ? "the owner of the database" : "debitd_admin or the owner of the database");
+}
+
 static int run(struct ctl *c, int argc, char **argv)
 {
     struct error e = { 0 };
@@ -210,6 +218,8 @@ static int run(struct ctl *c, int argc, char **argv)
         return wrong_use(c->command, NULL, &e);
     if (code && e.text[0])
         fprintf(stderr, "debitctl: %s\n", e.text);
+    if (code == EX_NOPERM)
+        advise_role(c->command);
     return code;
 }
 

@@ -228,8 +228,9 @@ def test_exit_codes_say_what_kind_of_failure_it_is(told, tmp_path):
     assert code("status", config=away, says=["127.0.0.1"]) == 69
     reader = tmp_path / "reader.conf"
     reader.write_text(f'postgres = {{ conninfo = "{told.postgres.conninfo(told.name, "debitd_reader")}"; }};')
-    assert code("credit", "grant", "ann", 5, config=reader) == 77
-    assert code("migrate", config=reader) == 77
+    assert code("credit", "grant", "ann", 5, config=reader, says=["ctl_command", "connect as debitd_admin"]) == 77
+    assert code("catalog", "apply", CATALOG, config=reader, says=["connect as the owner"]) == 77
+    assert code("migrate", config=reader, says=["connect as the owner"]) == 77
     bad = tmp_path / "bad.conf"
     bad.write_text("\nbatch = { max_event = 1; };")
     assert code("status", config=bad, says=["bad.conf:2", "batch.max_event", "batch.max_events"]) == 78
