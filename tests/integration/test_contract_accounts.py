@@ -383,6 +383,9 @@ def test_a_plan_change_raises_what_it_reaches_and_names_its_event(shared):
     shared.usage("shrinks", "signatures", id="t-2", service="signaturit", quantity=3)     # 3 of 3
     shared.wait_booked()
     shared.account("plan.assigned", "shrinks", id="to-pro", plan="quota-professional")    # 8 %, 30 %
+    shared.wait_booked()
+    shared.usage("shrinks", "sms", id="t-3", service="twilio", quantity=10)                # 10 of 50; 0 are included below
+    shared.wait_booked()
     shared.account("account.opened", "shrinks", id="back", plan="quota-starter")          # 8 -> 80 %, 30 -> 100 %
     shared.account("account.updated", "shrinks", id="to-free", plan="quota-free")         # 80 -> 4000 %; of signatures 0 are included
     shared.wait_booked()
@@ -391,10 +394,11 @@ def test_a_plan_change_raises_what_it_reaches_and_names_its_event(shared):
              for alert in shared.alerts("usage.threshold.reached") if alert["subject"] == "shrinks"]
     assert found[:3] == [("ai_tokens", 80, "4000", "5000", "80", "t-1"), ("signatures", 80, "3", "3", "100", "t-2"),
                          ("signatures", 100, "3", "3", "100", "t-2")]
-    assert sorted(found[3:6]) == [("ai_tokens", 80, "4000", "5000", "80", "back"), ("signatures", 80, "3", "3", "100", "back"),
-                                  ("signatures", 100, "3", "3", "100", "back")]
-    assert ("ai_tokens", 100, "4000", "100", "4000", "to-free") in found[6:]
-    assert all(alert[-1] == "to-free" and alert[:2] != ("ai_tokens", 80) for alert in found[6:])
+    assert sorted(found[3:8], key=str) == sorted([
+        ("ai_tokens", 80, "4000", "5000", "80", "back"), ("signatures", 80, "3", "3", "100", "back"),
+        ("signatures", 100, "3", "3", "100", "back"), ("sms", 80, "10", "0", None, "back"), ("sms", 100, "10", "0", None, "back")], key=str)
+    # signatures were at 100 % and sms beyond their 0 already
+    assert found[8:] == [("ai_tokens", 100, "4000", "100", "4000", "to-free")]
 
 
 # ---------------------------------------------------------------- the check and the estimate
