@@ -241,7 +241,8 @@ static int script(struct work *w, const char *doing, const char *sql, struct err
     if (o == PG_DONE)
         return 0;
     if (e->exit_code == EX_NOPERM)
-        error_prefix(e, "migrate must run as the owner of the database");
+        error_prefix(e, "migrate must run as the owner of the database, with all roles there or the right "
+                        "to create them");
     if (pg_rollback(w->session) != PG_DONE)
         error_prefix(e, "the connection is lost, what was committed before stays");
     return -1;

@@ -20,6 +20,9 @@ BEGIN
                 EXECUTE format('CREATE ROLE %I LOGIN', role); -- without a password: pg_hba.conf decides who gets in
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
                 NULL; -- a migration of another database of this server was faster
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'role % is missing and % may not create it: run ALTER ROLE % CREATEROLE or CREATE ROLE % LOGIN as a superuser',
+                    role, current_user, quote_ident(current_user), role USING ERRCODE = 'insufficient_privilege';
             END;
         END IF;
     END LOOP;

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from tests.rig.daemon import TOP, build_folder, debitctl, write_config
+from tests.rig.postgres import Postgres
 
 _numbers = count(1)
 NEWEST = max(int(file.name[:4]) for file in (TOP / "schema").glob("[0-9]*.sql"))
@@ -132,6 +133,24 @@ def test_who_may_not_is_told_to_be_the_owner(postgres, empty, tmp_path):
     finally:
         with postgres.connect("postgres") as connection:
             connection.execute("DROP ROLE ctl_stranger")
+
+
+def test_an_owner_that_cannot_create_the_missing_roles_is_told_which_and_how(tmp_path):
+    server = Postgres()
+    try:
+        server.start()
+        with server.connect("postgres") as connection:
+            connection.execute("CREATE ROLE plain_owner LOGIN")
+            connection.execute("CREATE DATABASE owned OWNER plain_owner")
+        config = write_config(tmp_path / "plain.conf", {"postgres": {"conninfo": server.conninfo("owned", "plain_owner")}})
+        done = debitctl(config, "migrate", expect=77)
+        assert "role debitd_writer is missing" in done.err and "ALTER ROLE plain_owner CREATEROLE" in done.err
+        with server.connect("postgres") as connection:
+            connection.execute("ALTER ROLE plain_owner CREATEROLE")
+        assert debitctl(config, "migrate", json=False).code == 0
+        assert debitctl(config, "verify").code == 0
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
