@@ -1054,3 +1054,81 @@ def test_unpriced_usage_is_booked_when_its_account_is_priced(world):
     assert entries(world)["u-moves"]["payer_id"] == "top"
     assert {r["event_id"] for r in world.sql("SELECT event_id FROM api.parked WHERE reason <> 'unpriced'")} == set()
     world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_the_price_file_fills_in_and_a_plan_changes_in_place(world, tmp_path):
+    file = tmp_path / "prices.conf"
+    file.write_text('prices = ( { plan = "fix"; metric = "filed"; price = "4"; effective_from = "2025-01-01"; },'
+                    ' { metric = "unheard"; currency = "USD"; price = "8"; effective_from = "2025-01-01"; } );\n'
+                    'fx = ( { from = "USD"; to = "EUR"; rate = "0.5"; effective_from = "2025-01-01"; } );\n')
+    begin(world, accounts=[("a", "plain"), ("f", "fix"), ("q", "quota")], prices={"file": str(file)})
+    world.usage("a", "look", id="u1", quantity=1)
+    world.usage("a", "euro", id="u2", quantity=1)
+    world.usage("f", "filed", id="f1", quantity=2)  # 4 EUR each by the file; nobody knows its cost
+    world.usage("f", "n", id="f2", quantity=3)  # 1 USD each by the catalogue, 0.5 EUR by the rate of the file
+    world.usage("q", "n", id="q1", quantity=11)
+    # the identity is one for both topics
+    world.usage("a", "n", id="both-topics", quantity=1)
+    world.wait_booked(total=6)
+    world.account("credits.granted", "a", id="both-topics", key="both", amount="1")
+    world.void("q", "grant", id="void-grant", key="void-grant")
+    world.account("credits.granted", "q", id="grant", amount="1")
+    world.wait_booked()
+    world.void("q", "grant", id="void-grant", key="void-grant")
+    world.wait_booked()
+    assert rejected(world)["both"] == "id_reused" and rejected(world)["void-grant"] == "unknown_event"
+    found = entries(world)
+    assert {id: (row["amount"], row["cost"], row["price_source"]) for id, row in found.items() if id in ("f1", "f2")} == {
+        "f1": (-8, None, "file"), "f2": (D("-1.5"), D("1.5"), "file")}
+    # a plan changes in place: what is booked from now on is charged by it, a void at the margin too
+    world.catalog(catalogue().replace('overage_per = "2"; thresholds', 'overage_per = "1"; thresholds'))
+    world.usage("q", "n", id="q2", quantity=2)  # C(13) - C(11)
+    world.void("q", "q1", id="v1")  # C(13) - C(2)
+    world.wait_booked()
+    assert {id: amount for id, amount in amounts(world, "q").items()} == {"q1": -5 * TINY, "q2": -2 * TINY, "v1": 11 * TINY}
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_a_dead_letter_is_the_message_as_it_was_with_the_reason_behind_its_headers(world):
+    begin(world, text=MEETING, accounts=[("a", "plain"), ("g", "quota")])
+    odd = [("n", None), ("d", b"1"), ("d", b"2"), ("é ", b""), ("debitd-reason", b"older"), ("x", bytes(range(256)))]
+    good = {"id": "i", "source": "/t", "type": "usage.recorded", "subject": "a"}
+    world.produce("usage", b"\xff\x00not json", key=None, headers=odd)
+    world.produce("usage", b"[]", key=b"", headers=None)
+    headers, value = binary({"metric": "n", "quantity": -1}, **good)
+    world.produce("usage", value, key=b"\xff\x00", headers=odd + headers)
+    headers, value = binary({"metric": "big", "quantity": Raw("1e12")}, **{**good, "subject": "later"})
+    world.produce("usage", b" " + value, key=b"parked", headers=odd + headers)
+    # sums beyond 1e12
+    for n in range(3):
+        for account in ("a", "g"):
+            world.usage(account, "n", id=f"{account}{n}", quantity=Raw("999999999999.999999"), model="m", thread="t")
+    world.wait_booked(total=6)
+    world.account("account.opened", "later", plan="plain")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.rejected WHERE published_at IS NOT NULL") == 4, "the fourth letter")
+    topic = world.topics["usage"].encode()
+    rows = world.sql("SELECT * FROM api.rejected ORDER BY \"offset\"")
+    assert [(r["reason"], r["key"], r["value"]) for r in rows] == [
+        ("malformed_json", None, b"\xff\x00not json"), ("not_a_cloudevent", b"", b"[]"), ("bad_quantity", b"\xff\x00", rows[2]["value"]),
+        ("out_of_range", b"parked", b" " + value)]
+    letters = sorted(world.topic_messages("deadletter"), key=lambda m: int(m.header("__connect.errors.offset")))
+    assert len(letters) == 4
+    for letter, row, sent in zip(letters, rows, (odd, [], odd + binary({}, **good)[0], odd + headers)):
+        assert (letter.key, letter.value) == (row["key"], row["value"])
+        detail = row["detail"].encode()
+        assert [h for h in letter.headers if h[0] != "debitd-id"] == sent + [
+            ("debitd-reason", row["reason"].encode()), ("debitd-detail", detail), ("__connect.errors.topic", topic),
+            ("__connect.errors.partition", b"0"), ("__connect.errors.offset", str(row["offset"]).encode()),
+            ("__connect.errors.exception.message", detail)]
+    sums = {r["account_id"]: (r["used"], r["charge"]) for r in world.sql("SELECT * FROM api.usage")}
+    # `quota`: 1 included, half a unit each beyond: 2,999,999,999,998.999997 / 2 units of 1e-12, half-even after each entry
+    assert sums == {"a": (D("2999999999999.999997"), D("2999999999999.999997")), "g": (D("2999999999999.999997"), D("1.499999999999"))}
+    assert {r["account_id"]: r["quantity"] for r in world.sql("SELECT * FROM api.usage_daily")} == {account: D("2999999999999.999997") for account in "ag"}
+    percent = world.value("SELECT percent FROM api.usage WHERE account_id = 'g'")
+    assert percent == D("299999999999999.9997")
+    alert = [a["data"] for a in world.alerts() if a["data"]["event_id"] == "g0"]
+    assert [(d["threshold"], d["used"], d["percent"]) for d in alert] == [
+        (t, "999999999999.999999", "99999999999999.9999") for t in (50, 100, 300)]
+    world.verify()
