@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +108,9 @@ class Debitd:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = f"\0debitd-tests-{os.getpid()}-{id(self)}-{process.free_port()}"
         self.notify.bind(address)
-        self.notify.setblocking(False)
+        # read all the time, as a service manager does: a daemon whose messages nobody takes would wait
+        self.listener = threading.Thread(target=self._listen, args=(self.notify, self.said), daemon=True)
+        self.listener.start()
         environment = {**os.environ, "NOTIFY_SOCKET": "@" + address[1:], **(env or {})}
         self.child = process.start([str(build_folder() / "debitd"), "--config", str(self.config_path)], self.log,
                                    cwd=TOP, env=environment)
@@ -118,13 +121,14 @@ class Debitd:
     def wait_ready(self, timeout=30):
         process.wait_for(self.child, lambda: "READY=1" in self.heard(), timeout, f"{self.name} to be ready", self.log)
 
+    @staticmethod
+    def _listen(notify, said):
+        while message := notify.recv(65536):  # empty: shut down, as the daemon has ended
+            said += message.decode("utf-8", "replace").splitlines()
+
     def heard(self):
         """Every line that the daemon told its service manager since its start."""
-        while True:
-            try:
-                self.said += self.notify.recv(65536).decode("utf-8", "replace").splitlines()
-            except BlockingIOError:
-                return self.said
+        return self.said
 
     @property
     def running(self):
@@ -159,6 +163,8 @@ class Debitd:
 
     def _gone(self):
         self.child = None
+        self.notify.shutdown(socket.SHUT_RD)
+        self.listener.join()
         self.notify.close()
 
     def tail(self, lines=60):
