@@ -214,6 +214,11 @@ static int credit(struct ctl *c, const char *type, const char *const *options, s
     int code = either(c, 1, "amount", &amount, e);
     if (code)
         return code;
+    bool package = strcmp(*options, "package") == 0 && ctl_option(c, "package");
+    if (!amount && !package)
+        return ctl_wrong_use(e, "an argument is missing: %s", c->command->arguments);
+    if (amount && package)
+        return ctl_wrong_use(e, "'%s' and --package: one of them is enough", amount);
     buffer_text(&data, "{");
     put_text(&data, "amount", amount);
     for (; *options; options++)

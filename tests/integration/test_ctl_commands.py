@@ -55,6 +55,9 @@ def run(*arguments, **options):
     (["account", "update", "a", "--charged", "maybe"], "--charged"),
     (["account", "assign", "a"], "which plan?"),
     (["credit", "grant", "a", "5", "--amount", "6"], "one of them is enough"),
+    (["credit", "grant", "a"], "an argument is missing: ACCOUNT AMOUNT"),
+    (["credit", "purchase", "a", "--reference", "r"], "an argument is missing: ACCOUNT [AMOUNT]"),
+    (["credit", "purchase", "a", "5", "--package", "basic"], "one of them is enough"),
 ])
 def test_wrong_use_exits_64_and_shows_the_use(arguments, says):
     ran = run(*arguments)
@@ -206,7 +209,6 @@ def test_a_package_is_a_purchase_and_its_bonus(ctl):
     (["account", "open", "new-1", "--parent", "nobody"], "unknown_account"),
     (["account", "open", "", "payg"], "bad_attribute"),
     (["account", "assign", "nobody", "payg"], "unknown_account"),
-    (["credit", "purchase", "rejects"], "bad_data"),
     (["credit", "purchase", "rejects", "--package", "no-such"], "unknown_package"),
     (["credit", "purchase", "rejects", "--package", "pro"], "unit_mismatch"),
     (["credit", "grant", "rejects", "0"], "bad_data"),
