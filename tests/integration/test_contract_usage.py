@@ -925,6 +925,7 @@ def test_the_bounds_of_money(world):
     world.usage("c", "big", id="in-credits", key="in-credits", quantity=D("1e6"))  # 1.15e14
     world.usage("a", "n", id="below", key="below", quantity=5)  # the balance would go to -1e18
     world.usage("later", "big", id="parked-out", key="later", quantity=D("1e12"))
+    world.usage("later", "big", id="parked-2", key="later-2", quantity=D("1e12"))
     world.usage("a", "n", id="two-cents", quantity=0)
     world.usage("a", "two", id="own-currency", quantity=0, key="a")
     world.usage("x", "two", id="usd", quantity=2)
@@ -936,9 +937,19 @@ def test_the_bounds_of_money(world):
     world.account("account.opened", "later", plan="plain")
     world.wait(lambda: "later" in rejected(world), "the parked event to be refused")
     assert rejected(world)["later"] == "out_of_range"
+    world.wait(lambda: rejected(world).get("later-2") == "out_of_range", "the other one too")
     world.usage("later", "n", id="parked-out", key="later", quantity=4)  # rejected events have no identity
+    world.usage("later", "unheard", id="parked-2", key="later-2", quantity=4)
     world.wait_booked()
     assert amounts(world, "later") == {"parked-out": -4}
+    assert parked(world)["parked-2"] == "unknown_metric"
+    # what stands now can be voided, whatever became of its namesake
+    world.void("later", "parked-out", id="v-out", key="later")
+    world.void("later", "parked-2", id="v-2", key="later-2")
+    world.wait_booked()
+    assert amounts(world, "later") == {"parked-out": -4, "v-out": 4}
+    assert "parked-2" not in parked(world)
+    assert sorted(rejected(world)) == ["below", "later", "later-2", "out", "out-credits"]
     letters = {m.key: m for m in world.topic_messages("deadletter")}
     assert letters[b"later"].header("debitd-reason") == b"out_of_range"
     world.verify()
