@@ -241,8 +241,9 @@ static int script(struct work *w, const char *doing, const char *sql, struct err
     if (o == PG_DONE)
         return 0;
     if (e->exit_code == EX_NOPERM)
-        error_prefix(e, "migrate must run as the owner of the database, with all roles there or the right "
-                        "to create them");
+        error_prefix(
+            e, "migrate must run as the owner of the database, with all roles there or the right "
+               "to create them");
     if (pg_rollback(w->session) != PG_DONE)
         error_prefix(e, "the connection is lost, what was committed before stays");
     return -1;
@@ -346,7 +347,8 @@ static int refuse_server(struct pg_session *s, struct error *e)
 static int run_all(struct work *w, struct error *e)
 {
     CLEANUP(recorded_fini) struct recorded r = { 0 };
-    if (refuse_server(w->session, e) < 0 || read_recorded(w->session, &r, e) < 0 || refuse_strange(&r, e) < 0)
+    if (refuse_server(w->session, e) < 0 || read_recorded(w->session, &r, e) < 0 ||
+        refuse_strange(&r, e) < 0)
         return -1;
     struct migration m;
     for (const struct embedded_file *f = NULL; next_migration(f, &m); f = m.file) {

@@ -206,8 +206,8 @@ static int run(struct ctl *c, int argc, char **argv)
     c->command = find_command(word[0], word[1], &word_known);
     if (!c->command) {
         const char *what = !word_known ? "unknown command '%s'"
-                           : word[1]   ? "%s needs to be told what to do: this version knows no '%s'"
-                                       : "%s needs to be told what to do";
+                           : word[1] ? "%s needs to be told what to do: this version knows no '%s'"
+                                     : "%s needs to be told what to do";
         ctl_wrong_use(&e, what, word[0], word[1]);
         return wrong_use(NULL, word_known ? word[0] : NULL, &e);
     }

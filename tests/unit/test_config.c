@@ -166,15 +166,16 @@ TEST("what keys say together is checked: topics differ, nothing is forgotten wit
     REFUSED("\n\ntopics = { usage = \"usage.alerts\"; };",
             "FILE:3: topics.usage: is \"usage.alerts\", as topics.alerts is; the four topics must "
             "differ");
-    REFUSED("accept = { dedup_months = 1; };",
-            "FILE:1: accept.dedup_months: dedup_months = 1 can be shorter than window_days = 35: an "
-            "event could be accepted again after it was forgotten; at least 2 months are needed, or "
-            "0 for forever");
     REFUSED(
-        "accept = { window_days = 57; };",
-        "FILE:1: accept.window_days: dedup_months = 2 (the default) can be shorter than window_days "
-        "= 57: an event could be accepted again after it was forgotten; at least 3 months are "
-        "needed, or 0 for forever");
+        "accept = { dedup_months = 1; };",
+        "FILE:1: accept.dedup_months: dedup_months = 1 can be shorter than window_days = 35: an "
+        "event could be accepted again after it was forgotten; at least 2 months are needed, or "
+        "0 for forever");
+    REFUSED("accept = { window_days = 57; };",
+            "FILE:1: accept.window_days: dedup_months = 2 (the default) can be shorter than "
+            "window_days "
+            "= 57: an event could be accepted again after it was forgotten; at least 3 months are "
+            "needed, or 0 for forever");
     struct config c = CONFIG_NULL;
     struct buffer found = BUFFER_NULL;
     CHECK_INT(check_text("accept = { window_days = 56; };", &c, &found), 0);
