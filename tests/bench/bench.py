@@ -39,7 +39,7 @@ PARTITIONS = 4     # of the input topics
 WRITERS = (1, 2)   # writers.count: the default, and one for each of two processors
 WATCH_S = 0.02     # how often positions are looked at
 OUTAGE_S = 8       # PostgreSQL is away for so long
-OPEN_AT_ONCE = 500 # accounts in one statement: plans that were made for empty tables do not live on in it
+OPEN_AT_ONCE = 500  # accounts in one statement: plans that were made for empty tables do not live on in it
 TIMEOUT_S = 600    # of one round
 
 
@@ -175,7 +175,6 @@ class Watch:
         self.sql = world.postgres.connect(world.name)
 
     def consumed(self):
-        hear(self.world)
         total = int(self.sql.execute(
             "SELECT coalesce(sum(next_offset), 0) FROM api.position WHERE topic = %s", [self.world.topics["usage"]],
             prepare=True).fetchone()[0])
@@ -206,16 +205,8 @@ def check_books(world, stream):
         raise RuntimeError(f"the books are wrong: {row}, wanted {wanted}\n{world.dump()}")
 
 
-def hear(world):
-    """Reads what daemons tell their service manager, as one does: a queue that nobody reads would in time hold them up."""
-    for daemon in world.daemons:
-        if daemon.running:
-            daemon.heard()
-
-
 def settled(world):
-    hear(world)
-    return (world.value("SELECT count(*) FROM debitd.batch WHERE NOT folded") == 0) and world.unpublished() == 0
+    return world.value("SELECT count(*) FROM debitd.batch WHERE NOT folded") == 0 and world.unpublished() == 0
 
 
 def consume(world, stream, writers):
@@ -321,7 +312,6 @@ def memory(kafka, postgres, prepared, stream, seed, outage_s=OUTAGE_S):
         sizes = []
 
         def over():
-            hear(world)
             sizes.append(usage.memory_kib(pid)[0] / 1024)
             return time.monotonic() - gone >= outage_s
         wait_until(over, outage_s + 30, "the outage to end", interval=0.1)
