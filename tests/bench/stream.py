@@ -86,7 +86,7 @@ def render(dice, account, time, data):
 
 def send(kafka, topic, events):
     """Produces all of it and fails unless the topic then holds as many messages."""
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "enable.idempotence": True,
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50, "enable.idempotence": True, "log_level": 0,
                          "partitioner": "murmur2_random", "queue.buffering.max.messages": 1_000_000,
                          "batch.size": 1_000_000})
     for number, (key, value) in enumerate(events):
