@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 
+#define METADATA_EXPONENT_MAX 10000
+
 enum member {
     METRIC,
     SERVICE,
@@ -86,6 +88,21 @@ static enum reason components_read(const struct reading *r, struct usage_event *
     return REASON_NONE;
 }
 
+/* Whether the power of ten of a number is one that a NUMERIC of PostgreSQL, and so a jsonb, can hold with
+ * as many digits as metadata has room for. Here, because the database would refuse the whole batch. */
+static bool number_can_be_kept(struct slice text)
+{
+    int64_t exponent = 0;
+    size_t i = 0;
+
+    while (i < text.n && text.p[i] != 'e' && text.p[i] != 'E')
+        i++;
+    for (; i < text.n && exponent <= METADATA_EXPONENT_MAX; i++)
+        if (text.p[i] >= '0' && text.p[i] <= '9')
+            exponent = exponent * 10 + (text.p[i] - '0');
+    return exponent <= METADATA_EXPONENT_MAX;
+}
+
 static enum reason metadata_read(const struct reading *r, struct usage_event *e)
 {
     if (!r->at[METADATA])
@@ -96,6 +113,11 @@ static enum reason metadata_read(const struct reading *r, struct usage_event *e)
     if (e->metadata.n > METADATA_BYTES_MAX)
         return refuse(r->refusal, REASON_BAD_DATA, "data.metadata has %zu bytes, more than %d",
                       e->metadata.n, METADATA_BYTES_MAX);
+    for (uint32_t i = r->at[METADATA]; i < r->doc->value[r->at[METADATA]].next; i++)
+        if (r->doc->value[i].type == JSON_IS_NUMBER && !number_can_be_kept(json_text(r->doc, i)))
+            return refuse(r->refusal, REASON_BAD_DATA,
+                          "data.metadata has a number with an exponent beyond %d",
+                          METADATA_EXPONENT_MAX);
     return REASON_NONE;
 }
 

@@ -308,6 +308,9 @@ def _usage(data, _attributes_):
             raise Refused("bad_data", "metadata is no object")
         if len(metadata.encode("utf-8")) > MAX_METADATA_BYTES:
             raise Refused("bad_data", "metadata is over 4 KiB")
+        outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", metadata)
+        if any(int(power) > 10000 for power in re.findall(r"[eE][-+]?(\d+)", outside)):
+            raise Refused("bad_data", "metadata has a number that the database cannot hold")
         if _has_nul(data["metadata"]):
             raise Refused("bad_data", "metadata has \\u0000 in a string")
     components = {name: _quantity(value, 6) for name, value in given.items()}
