@@ -271,6 +271,7 @@ int source_start(struct source *s, struct error *ret_error)
         s->started = false;
         return error_set(ret_error, EX_OSERR, "starting the consumer thread: %s", strerror(err));
     }
+    pthread_setname_np(s->thread, "source");
     return 0;
 }
 

@@ -316,11 +316,12 @@ static void cut_off(int signo)
 
 static void end(struct app *a, int code)
 {
-    notify_stopping("committing what it has");
+    /* before anything that may wait, the service manager's socket included */
     struct itimerval limit = { .it_value = { .tv_sec = STOP_US / US_PER_SECOND + 1 } };
     if (code == EX_OK)
         signal(SIGALRM, cut_off); /* else the signal itself ends us, which is no success */
     setitimer(ITIMER_REAL, &limit, NULL);
+    notify_stopping("committing what it has");
     if (service_stop(a->service, monotonic_us() + STOP_US) != 0) {
         log_warning("the stop took longer than %d s and is cut off; nothing is lost",
                     (int)(STOP_US / US_PER_SECOND));

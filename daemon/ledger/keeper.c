@@ -190,6 +190,7 @@ int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hoo
         return error_set(ret_error, EX_OSERR, "keeper: cannot start a thread: %s",
                          strerrordesc_np(e));
     }
+    pthread_setname_np(k->thread, "keeper");
     *ret = k;
     return 0;
 }

@@ -289,6 +289,7 @@ int writer_start(struct writer *w, struct error *ret_error)
     if (e)
         return error_set(ret_error, EX_OSERR, "%s: cannot start a thread: %s", w->settings.name,
                          strerrordesc_np(e));
+    pthread_setname_np(w->thread, w->settings.kind == TOPIC_USAGE ? "writer" : "accounts");
     w->started = true;
     return 0;
 }

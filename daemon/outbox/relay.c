@@ -301,6 +301,7 @@ int relay_start(struct relay *r, struct error *ret_error)
 
     if (err != 0)
         return error_set(ret_error, EX_OSERR, "starting the relay's thread: %s", strerror(err));
+    pthread_setname_np(r->thread, "relay");
     r->started = true;
     return 0;
 }

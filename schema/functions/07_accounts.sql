@@ -4,8 +4,10 @@
 -- under the books lock.
 
 -- Locks the payers of the named accounts, and those accounts' own payer rows, in order.
+-- enable_seqscan is off: every access is by key, and plans that a session made while the tables were
+-- young and small would otherwise read them whole until the next ANALYZE.
 CREATE OR REPLACE FUNCTION debitd.lock_accounts(accounts text[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     PERFORM FROM debitd.payer p
       WHERE p.payer_id IN (SELECT a.payer_id FROM debitd.account a WHERE a.name = ANY (accounts)
@@ -169,7 +171,7 @@ $$;
 -- Opens the accounts of these names that do not exist, on that plan, with its grants (no event
 -- caused them); returns how many. None where the catalogue has no such plan.
 CREATE OR REPLACE FUNCTION debitd.open_unknown(accounts text[], plan text) RETURNS integer
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     books    record;
     new_plan debitd.plan;

@@ -305,10 +305,11 @@ END
 $$;
 
 -- One operation, from its check to its entries.
+-- enable_seqscan: see lock_accounts.
 CREATE OR REPLACE FUNCTION debitd.operate(p_key uuid, p_digest uuid, p_source text, p_id text, p_type text, p_account text,
     p_at timestamptz, p_data jsonb, p_standing boolean, p_parks boolean,
     OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     books record;
     data  jsonb;
