@@ -114,10 +114,23 @@ def balance(world, account):
     return world.value("SELECT balance FROM api.balance WHERE account_id = %s", [account])
 
 
+def messages(world):
+    """Those of the topic of alerts; read again only when there are more."""
+    count = world.value("SELECT count(*) FROM api.alert")
+    known = getattr(world, "messages_known", [])
+    if len(known) != count:
+        known = world.messages_known = world.topic_messages("alerts")
+    return known
+
+
+def alerts(world, type=None):
+    return [alert for alert in (message.json() for message in messages(world)) if type in (None, alert["type"])]
+
+
 def thresholds(world, account):
     """What the alerts of this payer say, in the topic's order."""
     return [(a["data"]["metric"], a["data"]["threshold"], a["data"]["used"], a["data"]["event_id"])
-            for a in world.alerts("usage.threshold.reached") if a["subject"] == account]
+            for a in alerts(world, "usage.threshold.reached") if a["subject"] == account]
 
 
 # ------------------------------------------------------------------------------------------------ 1: events
@@ -407,13 +420,13 @@ def test_prices_and_rates_are_of_the_events_time_and_what_has_none_is_parked_or_
     assert {id for id, row in found.items() if row["cost"] is None} == {"bare-at", "no-rate", "day-1", "day-2", "guest"}
     sources = {id: found[id]["price_source"] for id in ("filed", "not-filed", "told")}
     assert len(set(sources.values())) == 3 and sources["filed"] == "file"
-    missing = world.alerts("price.missing")
+    missing = alerts(world, "price.missing")
     named = {(a["data"]["service"], a["data"]["model"], a["data"]["metric"], a["data"]["component"]) for a in missing}
     assert named == {("s", "m", "bare", "in"), ("s", "m", "bare", "out"), (None, None, "bare", ""), (None, None, "n", ""),
                      (None, None, "day", ""), ("s", None, "day", ""), (None, None, "euro", "")}
     assert len(missing) == len(named)  # once a day
     assert {a["subject"] for a in missing} == {"platform"}
-    assert {m.key for m in world.topic_messages("alerts") if m.json()["type"] == "price.missing"} == {b"platform"}
+    assert {m.key for m in messages(world) if m.json()["type"] == "price.missing"} == {b"platform"}
     assert world.value("SELECT count(*) FROM api.alert WHERE type = 'price.missing' AND account_id = 'platform'") == 7
     world.verify()
 
@@ -475,25 +488,25 @@ def test_quotas_of_the_shipped_plans_their_overage_and_their_alerts(world):
     assert (row["used"], row["included"], row["period_start"]) == (60, 50, entries(world)["s7"]["occurred_at"].astimezone(timezone.utc).date())
     assert rows["start", "signatures", "day"]["included"] == 20
     assert ("start", "sms", "day") not in rows
-    assert world.alerts("balance.low") == world.alerts("balance.exhausted") == []  # postpaid
+    assert alerts(world, "balance.low") == alerts(world, "balance.exhausted") == []  # postpaid
 
     # The alert to the letter
-    alert = next(a for a in world.alerts("usage.threshold.reached") if a["data"]["event_id"] == "s2")
+    alert = next(a for a in alerts(world, "usage.threshold.reached") if a["data"]["event_id"] == "s2")
     assert alert == {
         "specversion": "1.0", "id": alert["id"], "source": "/debitd", "type": "usage.threshold.reached", "subject": "start", "time": alert["time"],
         "datacontenttype": "application/json",
         "data": {"metric": "signatures", "period": "month", "period_start": MONTH.isoformat(), "threshold": 80, "used": "5", "included": "3",
                  "percent": "166.666667", "event_source": "/tests", "event_id": "s2"}}
     assert abs(datetime.fromisoformat(alert["time"].replace("Z", "+00:00")) - datetime.now(timezone.utc)) < timedelta(minutes=5)
-    for message in world.topic_messages("alerts"):
+    for message in messages(world):
         assert message.header("content-type") == b"application/cloudevents+json"
         assert message.key.decode() == message.json()["subject"]
-    alert = next(a for a in world.alerts("usage.threshold.reached") if a["subject"] == "free")
+    alert = next(a for a in alerts(world, "usage.threshold.reached") if a["subject"] == "free")
     assert (alert["data"]["included"], alert["data"]["percent"]) == ("0", None)
-    ids = [a["id"] for a in world.alerts()]
+    ids = [a["id"] for a in alerts(world)]
     assert len(ids) == len(set(ids))
     stored = {r["alert_id"]: r["event"] for r in world.sql("SELECT * FROM api.alert")}
-    assert stored == {a["id"]: a for a in world.alerts()}
+    assert stored == {a["id"]: a for a in alerts(world)}
 
     # An upgrade compares 183 % of 3 before with 55 % of 10 after; back again raises both anew, in the name of the plan's event.
     world.account("plan.assigned", "start", id="up", plan="quota-professional")
@@ -592,7 +605,7 @@ def test_quotas_and_balances_are_the_payers_and_guests_and_own_keys_are_free(wor
         ("c1", "boss", "quota-starter"), ("c2", "boss", "quota-starter"), ("guest", "boss", "quota-starter"),
         ("boss", "boss", "quota-starter")}
     assert thresholds(world, "boss") == [("signatures", 80, "3", "q2"), ("signatures", 100, "3", "q2")]
-    missing = {(a["data"]["service"], a["data"]["model"]) for a in world.alerts("price.missing")}
+    missing = {(a["data"]["service"], a["data"]["model"]) for a in alerts(world, "price.missing")}
     assert missing == {("openai", "no-such")}
     assert {r["account_id"] for r in world.sql("SELECT account_id FROM api.usage")} == {"boss", "own", "alone", "pay"}
     row, = world.sql("SELECT * FROM api.usage WHERE account_id = 'boss' AND period = 'month'")
@@ -634,7 +647,7 @@ def test_balances_and_their_alerts(world):
         world.usage(account, id=id, service="openai", model="gpt-4o", quantity=1, cost=D(dollars), key=account)
 
     def heard(account):
-        return [(a["type"], a["data"]["balance"], a["data"]["threshold"], a["data"]["event_id"]) for a in world.alerts() if a["subject"] == account]
+        return [(a["type"], a["data"]["balance"], a["data"]["threshold"], a["data"]["event_id"]) for a in alerts(world) if a["subject"] == account]
 
     # b has not used anything: its low and recovered again is no recovery
     world.account("credits.adjusted", "b", id="b-down", amount="-9.5")
@@ -656,7 +669,7 @@ def test_balances_and_their_alerts(world):
     world.void("a", "a6", id="void-a6", key="a")
     world.wait_booked()
     assert heard("a")[5:] == [("balance.recovered", "1", "1", "void-a6")]
-    alert = next(a for a in world.alerts("balance.low") if a["subject"] == "a")
+    alert = next(a for a in alerts(world, "balance.low") if a["subject"] == "a")
     assert alert["data"] == {"unit": "USD", "balance": "0.98", "threshold": "1", "event_source": "/tests", "event_id": "a2"}
     assert set(alert) == {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
     row, = world.sql("SELECT * FROM api.balance WHERE account_id = 'a'")
@@ -891,7 +904,7 @@ def test_usage_alerts_of_an_entry_precede_its_balance_alerts_in_the_order_of_the
     begin(world, text=MEETING, accounts=[("a", "mixed"), ("b", "plain"), ("e", {"plan": "mixed"})])
 
     def heard(account):
-        return [(a["type"].split(".", 1)[1], a["data"]["threshold"], a["data"]["event_id"]) for a in world.alerts() if a["subject"] == account]
+        return [(a["type"].split(".", 1)[1], a["data"]["threshold"], a["data"]["event_id"]) for a in alerts(world) if a["subject"] == account]
 
     world.usage("a", "n", id="jump", quantity=17, key="a")  # 0 % -> 170 %; 7 dollars beyond: 6 -> -1
     world.wait_booked(total=1)
@@ -927,7 +940,7 @@ def test_usage_alerts_of_an_entry_precede_its_balance_alerts_in_the_order_of_the
         assert amounts(world, "e") == {"e1": 0, "e2": 0, "e3": -1, "e4": 1}
         assert months == {before.date().replace(day=1): (2, 0), MONTH: (9, 0)}
         starts = [(a["data"]["period_start"], a["data"]["threshold"], a["data"]["event_id"])
-                  for a in world.alerts("usage.threshold.reached") if a["subject"] == "e"]
+                  for a in alerts(world, "usage.threshold.reached") if a["subject"] == "e"]
         last = before.date().replace(day=1).isoformat()
         assert starts == [(last, 80, "e1"), (MONTH.isoformat(), 80, "e2"), (last, 100, "e3")]
     world.verify()
@@ -1006,7 +1019,7 @@ def test_shipped_plans_charge_what_the_price_list_says(world):
     found = entries(world)
     costs = {id: found[id]["cost"] for id in ("st-gpt-4o", "st-claude-opus", "cg-request", "qs-tokens")}
     assert costs == {"st-gpt-4o": D("0.00875"), "st-claude-opus": None, "cg-request": 0, "qs-tokens": None}
-    missing = {(a["data"]["service"], a["data"]["model"], a["data"]["metric"], a["data"]["component"]) for a in world.alerts("price.missing")}
+    missing = {(a["data"]["service"], a["data"]["model"], a["data"]["metric"], a["data"]["component"]) for a in alerts(world, "price.missing")}
     assert {("openai", "gpt-4o", "ai_tokens", "cached_input"), ("openai", "gpt-4o", "ai_tokens", "input"),
             ("openai", "claude-opus", "ai_tokens", "input"), ("openai", "claude-opus", "ai_tokens", "output"), ("twilio", None, "sms", "")} <= missing
     assert ("openai", "gpt-4o", "ai_tokens", "output") not in missing
@@ -1049,8 +1062,8 @@ def test_where_usage_opens_accounts_only_usage_that_stands_does(world):
     assert rejected(world) == {"v": "unknown_event", "r": "bad_quantity"}
     # 10 of welcome and 100 of the plan; a USD is 100 credits: 110 -> 10
     assert {r["balance"] for r in world.sql("SELECT balance FROM api.balance WHERE account_id NOT IN ('unpriced', 'unknown')")} == {10}
-    assert sorted(a["subject"] for a in world.alerts("balance.low")) == sorted(odd)
-    assert {m.key.decode() for m in world.topic_messages("alerts")} == set(odd) | {"platform"}
+    assert sorted(a["subject"] for a in alerts(world, "balance.low")) == sorted(odd)
+    assert {m.key.decode() for m in messages(world)} == set(odd) | {"platform"}
     world.verify()
 
 
@@ -1156,7 +1169,7 @@ def test_a_dead_letter_is_the_message_as_it_was_with_the_reason_behind_its_heade
     assert {r["account_id"]: r["quantity"] for r in world.sql("SELECT * FROM api.usage_daily")} == {account: D("2999999999999.999997") for account in "ag"}
     percent = world.value("SELECT percent FROM api.usage WHERE account_id = 'g'")
     assert percent == D("299999999999999.9997")
-    alert = [a["data"] for a in world.alerts() if a["data"]["event_id"] == "g0"]
+    alert = [a["data"] for a in alerts(world) if a["data"]["event_id"] == "g0"]
     assert [(d["threshold"], d["used"], d["percent"]) for d in alert] == [
         (t, "999999999999.999999", "99999999999999.9999") for t in (50, 100, 300)]
     world.verify()
