@@ -154,15 +154,13 @@ static enum reason time_check(const struct message *m, const struct envelope *e,
     return REASON_NONE;
 }
 
-/* The value as JSON. An empty value of the binary mode is an event without data. */
+/* The value as JSON, in either mode: no bytes at all are none. */
 static enum reason value_scan(const struct message *m, bool binary, struct json *doc,
                               struct refusal *ret_refusal)
 {
     if (m->value.n > MESSAGE_BYTES_MAX)
         return refuse(ret_refusal, REASON_TOO_LARGE, "the value has %zu bytes, more than 1 MiB",
                       m->value.n);
-    if (binary && m->value.n == 0)
-        return REASON_NONE;
     if (json_scan(doc, m->value.p, m->value.n) != 0)
         return refuse(ret_refusal, REASON_MALFORMED_JSON, "at byte %zu: %s", doc->at, doc->reason);
     if (!binary && doc->value[0].type != JSON_IS_OBJECT)
@@ -185,8 +183,7 @@ enum reason envelope_read(const struct message *m, const char *const *types, int
         return r;
     if (binary) {
         binary_gather(m, a);
-        if (m->value.n > 0)
-            e.data = m->value;
+        e.data = m->value;
     } else {
         structured_gather(doc, arena, a, &e);
     }

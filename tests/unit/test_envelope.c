@@ -303,15 +303,9 @@ TEST("headers are judged as attributes are: missing before wrong, the first of a
     BINARY_ANSWERS("", "[1]", BINARY, H("ce_type", "usage.recorded"));
 }
 
-TEST("an empty value in the binary mode is an event without data")
+TEST("an empty value is no JSON in either mode")
 {
-    static const struct header h[] = { BINARY, H("ce_type", "usage.recorded") };
-    struct message m = message_of("", 0);
-    m.header = h;
-    m.headers = ARRAY_SIZE(h);
-    struct outcome o = read_message(&m);
-    CHECK(o.reason == REASON_NONE && o.e.data.p == NULL);
-    outcome_fini(&o);
+    BINARY_ANSWERS("malformed_json", "", BINARY, H("ce_type", "usage.recorded"));
 }
 
 /* ---- members of data ---- */
