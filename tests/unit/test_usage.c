@@ -365,7 +365,8 @@ TEST("the binary mode gives the same event: same identity, same digest")
     CHECK(memcmp(&o.e.digest, &e.digest, sizeof(e.digest)) == 0);
     outcome_fini(&o);
     m.value = SLICE("");
-    CHECK_STR(reason_text(usage_decode(&m, WINDOW_US, &doc, &arena, &e, &refusal)), "bad_data");
+    CHECK_STR(reason_text(usage_decode(&m, WINDOW_US, &doc, &arena, &e, &refusal)),
+              "malformed_json");
     m.value = SLICE("7");
     CHECK_STR(reason_text(usage_decode(&m, WINDOW_US, &doc, &arena, &e, &refusal)), "bad_data");
     m.value = SLICE("{");
