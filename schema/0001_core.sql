@@ -53,7 +53,7 @@ CREATE TABLE debitd.catalogue (
     version    integer PRIMARY KEY,
     applied_at timestamptz NOT NULL,
     applied_by text NOT NULL,
-    digest     text NOT NULL UNIQUE -- SHA-256 of the canonical content: applying the same again does nothing
+    digest     text NOT NULL UNIQUE -- SHA-256 of the digest before and the changes; applying the same again changes nothing and makes no version
 );
 
 CREATE TABLE debitd.unit ( -- USD, EUR, CREDIT …: what balances are in; a currency is a unit valued in itself
@@ -364,7 +364,8 @@ CREATE TABLE debitd.parked (
     "offset"     bigint NOT NULL,
     reason       text NOT NULL,
     detail       text NOT NULL,
-    waits_for    text COLLATE "C",  -- unknown_account, account_closed: the account (or parent) that must be open
+    -- the account (or parent) that must be open, or whose change may give it a price: finds what an operation frees
+    waits_for    text COLLATE "C",
     catalogue_version integer NOT NULL, -- the one it failed against; unknown_metric and unpriced wait for a later one
     account      text COLLATE "C" NOT NULL, -- the subject
     source       text NOT NULL,
