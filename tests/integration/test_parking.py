@@ -112,3 +112,16 @@ def test_where_the_configuration_says_so_usage_opens_its_account(world):
     # 100 credits a period; 0.15 USD = 15 credits each
     assert world.sql("SELECT balance, granted, spent FROM api.balance") == [{"balance": 55, "granted": 100, "spent": 45}]
     world.verify()
+
+
+def test_what_was_parked_for_its_account_and_then_lacks_a_price_is_told_as_unpriced(world):
+    world.catalog()
+    world.start()
+    world.usage("late", id="u-1", service="openai", model="gpt-9", quantities={"cached_input": 5})
+    world.wait_booked(total=0)
+    assert parked(world) == [{"event_id": "u-1", "reason": "unknown_account", "released": False}]
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: parked(world)[0]["reason"] == "unpriced", "it to wait for a price")
+    world.wait_booked(total=0)
+    alert, = world.alerts()
+    assert (alert["type"], alert["subject"], alert["data"]["component"]) == ("price.missing", "platform", "cached_input")

@@ -137,13 +137,32 @@ class Books:
                     self.rejected.append((row.message, refused.code))
                     continue
                 if decision.outcome == "parked":
-                    row.reason = decision.reason
+                    self._park_again(row, decision)
                     continue
                 row.released = again = True
                 count += 1
                 self.known[identity].parked = None
                 decision.act()
         return count
+
+    @staticmethod
+    def _park_again(row, decision):
+        """It lacks something else now; for want of a price that is told like the first time."""
+        if decision.reason != row.reason and decision.act:
+            decision.act()
+        row.reason = decision.reason
+
+    def park_again(self):
+        """What lacks something else now, without releasing what could be."""
+        for row in self.parked:
+            if row.released or row.voided:
+                continue
+            try:
+                decision = self._decide(row.event, released=True)
+            except Refused:
+                continue
+            if decision.outcome == "parked":
+                self._park_again(row, decision)
 
     def change_catalogue(self, catalogue):
         self.catalogue = catalogue

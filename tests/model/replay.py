@@ -81,6 +81,7 @@ def replay(books, messages, observed):
             # accounts first: what has no entries of its own is then in force as early as possible
             queues[message.kind != "accounts", message.topic, message.partition].append(message)
         _phase(books, [queues[key] for key in sorted(queues)], order, observed, faults)
+        books.park_again()
     _releases(books, order)
     for payer, queue in sorted(order.queues.items()):
         if queue:

@@ -373,3 +373,11 @@ def test_an_entry_counts_in_the_month_of_its_event_while_that_is_open():
     early.open("a", "quota-starter")
     early.use("a", "sms", 1, time="2026-10-31T23:00:00Z")
     assert (early.last.late, str(early.last.period)) == (False, "2026-10-01")
+
+
+def test_what_was_parked_for_its_account_and_then_lacks_a_price_is_told_as_unpriced():
+    bench = Bench()
+    bench.use("late", "ai_tokens", 5, "u1", service="openai", model="gpt-9")
+    bench.open("late", "assistant-business")
+    assert [row.reason for row in bench.books.parked] == ["unpriced"]
+    assert [kind for kind, _, _ in bench.alerts()] == ["price.missing"]
