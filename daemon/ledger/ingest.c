@@ -133,12 +133,7 @@ static enum pg_outcome open_accounts(struct ingest *g)
     for (size_t i = 0; i < g->unknown_account_count; i++)
         pg_put_text(&g->args, names, g->unknown_accounts[i]);
     pg_arg_text(&g->args, slice_of(g->settings.default_plan));
-    pg_pipeline_enter(g->pg);
-    pg_pipeline_send(g->pg, &g->st->open_unknown, &g->args);
-    pg_pipeline_flush(g->pg);
-    enum pg_outcome o = pg_pipeline_result(g->pg, NULL, NULL);
-    enum pg_outcome left = pg_pipeline_leave(g->pg);
-    return o == PG_DONE ? left : o;
+    return pg_single(g->pg, &g->st->open_unknown, &g->args, NULL);
 }
 
 enum pg_outcome ingest_provide(struct ingest *g)

@@ -63,19 +63,13 @@ enum pg_outcome names_fetch(struct names *n, struct pg_session *pg, const struct
     int array = pg_arg_array(a, PG_TEXT);
     for (size_t i = 0; i < n->missing_count; i++)
         pg_put_text(a, array, n->missing[i]);
-    pg_pipeline_enter(pg);
-    pg_pipeline_send(pg, &st->intern, a);
-    pg_pipeline_flush(pg);
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
-    enum pg_outcome o = pg_pipeline_result(pg, &r, NULL);
+    enum pg_outcome o = pg_single(pg, &st->intern, a, &r);
     for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
         struct name_entry *e = find(n, pg_bytes(r, i, 0));
         ASSERT(e != NULL);
         e->id = (int32_t)pg_int(r, i, 1);
     }
-    enum pg_outcome left = pg_pipeline_leave(pg);
-    if (o == PG_DONE)
-        o = left;
     pg_args_fini(a);
     free(a);
     if (o != PG_DONE)

@@ -40,12 +40,7 @@ static enum pg_outcome candidates(struct ingest *g, struct pg_result **ret)
 {
     pg_args_reset(&g->args);
     pg_arg_int4(&g->args, RELEASE_MOST);
-    pg_pipeline_enter(g->pg);
-    pg_pipeline_send(g->pg, &g->st->parked_claim, &g->args);
-    pg_pipeline_flush(g->pg);
-    enum pg_outcome o = pg_pipeline_result(g->pg, ret, NULL);
-    enum pg_outcome left = pg_pipeline_leave(g->pg);
-    return o == PG_DONE ? left : o;
+    return pg_single(g->pg, &g->st->parked_claim, &g->args, ret);
 }
 
 /* An operation decides and books in one statement, which is a transaction of its own. */
@@ -54,15 +49,11 @@ static enum pg_outcome release_operation(struct ingest *g, int64_t parked_id, in
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
     pg_args_reset(&g->args);
     pg_arg_int8(&g->args, parked_id);
-    pg_pipeline_enter(g->pg);
-    pg_pipeline_send(g->pg, &g->st->apply_parked, &g->args);
-    pg_pipeline_flush(g->pg);
-    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
-    enum pg_outcome left = pg_pipeline_leave(g->pg);
+    enum pg_outcome o = pg_single(g->pg, &g->st->apply_parked, &g->args, &r);
     if (o == PG_DONE && pg_rows(r) == 1 && !pg_null(r, 0, 0) &&
         !slice_is(pg_bytes(r, 0, 0), "parked"))
         ++*ret_released;
-    return o == PG_DONE ? left : o;
+    return o;
 }
 
 static enum pg_outcome run_range(struct ingest *g, size_t from, size_t to)

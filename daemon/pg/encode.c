@@ -43,11 +43,6 @@ void pg_row_bool(struct buffer *b, bool v)
     *p = v;
     b->n += 5;
 }
-static void row_int2(struct buffer *b, int16_t v)
-{
-    w16(w32(buffer_reserve(b, 6), 2), (uint16_t)v);
-    b->n += 6;
-}
 void pg_row_int4(struct buffer *b, int32_t v)
 {
     w32(w32(buffer_reserve(b, 8), 4), (uint32_t)v);
@@ -256,10 +251,6 @@ static struct buffer *element(struct pg_args *a, int array)
 void pg_put_null(struct pg_args *a, int array)
 {
     pg_row_null(element(a, array));
-}
-void pg_put_int2(struct pg_args *a, int array, int16_t v)
-{
-    row_int2(element(a, array), v);
 }
 void pg_put_int4(struct pg_args *a, int array, int32_t v)
 {

@@ -175,3 +175,19 @@ enum pg_outcome pg_pipeline_leave(struct pg_session *s)
         s->pipeline_failed = pg_note_loss(s);
     return s->pipeline_failed;
 }
+
+enum pg_outcome pg_single(struct pg_session *s, const struct pg_statement *st,
+                          const struct pg_args *a, struct pg_result **ret_result)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    pg_pipeline_enter(s);
+    pg_pipeline_send(s, st, a);
+    pg_pipeline_flush(s);
+    enum pg_outcome o = pg_pipeline_result(s, &r, NULL);
+    enum pg_outcome left = pg_pipeline_leave(s);
+    if (o == PG_DONE)
+        o = left;
+    if (o == PG_DONE && ret_result)
+        *ret_result = TAKE(r);
+    return o;
+}

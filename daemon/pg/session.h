@@ -123,7 +123,6 @@ void pg_arg_jsonb(struct pg_args *a, struct slice json);
  * any interleaving of the open arrays. */
 int pg_arg_array(struct pg_args *a, enum pg_type element);
 void pg_put_null(struct pg_args *a, int array);
-void pg_put_int2(struct pg_args *a, int array, int16_t v);
 void pg_put_int4(struct pg_args *a, int array, int32_t v);
 void pg_put_int8(struct pg_args *a, int array, int64_t v);
 void pg_put_bool(struct pg_args *a, int array, bool v);
@@ -152,6 +151,10 @@ enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_
                                    char ret_tag[32]) MUST_CHECK;
 /* Leaves pipeline mode; whatever was not fetched is discarded. Outcome of the sync. */
 enum pg_outcome pg_pipeline_leave(struct pg_session *s) MUST_CHECK;
+/* A prepared statement with binary parameters by itself, outside pipeline mode and outside a
+ * transaction. ret_result may be NULL; it is set, and the caller's, only on PG_DONE. */
+enum pg_outcome pg_single(struct pg_session *s, const struct pg_statement *st,
+                          const struct pg_args *a, struct pg_result **ret_result) MUST_CHECK;
 /* ROLLBACK, in or out of pipeline mode, and be ready for a new transaction; PG_LOST when the
  * connection is gone. */
 enum pg_outcome pg_rollback(struct pg_session *s) MUST_CHECK;
