@@ -71,7 +71,8 @@ class Sender:
         self.failures = []
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
-            "reconnect.backoff.max.ms": 500, "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
+            "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 5000,  # then a stopped broker is given up
+            "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1000000})
 
     def send(self, topic, value, key=None, headers=None, partition=None, timestamp_ms=None):
@@ -96,8 +97,9 @@ class Sender:
             raise AssertionError(f"{left} messages not sent in {timeout} s, {len(failures)} refused: {failures[:5]}")
 
 
-def read_topic(bootstrap, topic, partitions, isolation="read_committed", timeout=30):
-    """Everything in the topic from its beginning to its present end, by partition and offset."""
+def read_topic(bootstrap, topic, partitions, isolation="read_committed", timeout=30, first=None):
+    """Everything in the topic from its beginning, or from the offsets `first` says, to its present end, by partition
+    and offset."""
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "debitd-rig", "enable.auto.commit": False, "log_level": 0,
         "isolation.level": isolation, "enable.partition.eof": True, "fetch.wait.max.ms": 20,
@@ -121,7 +123,7 @@ def read_topic(bootstrap, topic, partitions, isolation="read_committed", timeout
         return not open_partitions
 
     try:
-        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        consumer.assign([TopicPartition(topic, p, (first or {}).get(p, OFFSET_BEGINNING)) for p in partitions])
         wait_until(take, timeout, f"the end of {topic}", interval=0)
     finally:
         consumer.close()
