@@ -203,6 +203,9 @@ struct ingest {
 
 void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st,
                  const struct ingest_settings *settings);
+/* Another session, or NULL; what was read in the one before is forgotten: the server may have gone
+ * back in time (a restore, a failover with loss), and its ids may mean something else now. */
+void ingest_session(struct ingest *g, struct pg_session *pg);
 void ingest_fini(struct ingest *g); /* not the session */
 
 /* Forgets the batch: messages must have been released by the caller. */

@@ -35,6 +35,15 @@ void ingest_fini(struct ingest *g)
     *g = (struct ingest){ 0 };
 }
 
+void ingest_session(struct ingest *g, struct pg_session *pg)
+{
+    g->pg = pg;
+    names_fini(&g->names);
+    account_cache_clear(&g->accounts);
+    catalogue_unref(g->catalogue);
+    g->catalogue = NULL;
+}
+
 void ingest_clear(struct ingest *g)
 {
     g->items = 0;

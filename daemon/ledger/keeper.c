@@ -117,7 +117,7 @@ static void keep(struct keeper *k)
         pg_close(TAKE(k->pg));
         if (pg_open(k->conninfo, "keeper", &k->pg, &e) != 0)
             k->pg = NULL;
-        k->ingest.pg = k->pg;
+        ingest_session(&k->ingest, k->pg);
     }
     enum pg_outcome o = k->pg ? keep_months(k, &e) : PG_LOST;
     if (o == PG_DONE)

@@ -1,6 +1,7 @@
 /* Ids of the names that events bring (metrics, services, models, components, sources …),
- * remembered. Names never change and are never deleted, so an id that was read once is right for
- * ever. One table a session; bounded: it is emptied when it holds NAMES_MAX. */
+ * remembered. Names never change and are never deleted, so an id that was read once is right as long
+ * as the session lasts; another session may have another past. One table a session; bounded: it is
+ * emptied when it holds NAMES_MAX. */
 #ifndef DEBITD_LEDGER_NAMES_H
 #define DEBITD_LEDGER_NAMES_H
 

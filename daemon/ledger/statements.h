@@ -32,6 +32,7 @@
     X(count_positions)       \
     X(commit)                \
     X(positions_lock)        \
+    X(positions_held)        \
     X(intern)                \
     X(open_unknown)          \
     X(lock_accounts)         \

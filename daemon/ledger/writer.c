@@ -274,6 +274,8 @@ static void *writer_main(void *arg)
         size_t n = gather(w, message, max, delay);
         if (n)
             book(w, message, n);
+        else
+            writer_watch(w);
         queue_level(&w->queue, &queued, NULL);
     } while (!atomic_load(&w->stopping) || queued);
     free(message);

@@ -37,6 +37,7 @@ struct writer {
     struct pg_session *pg;
     struct ingest ingest;
     struct complaint complaint;
+    int64_t watch_at_us; /* the next look at the positions */
 };
 
 /* The part's place as it stands now. False: its generation is over. */
@@ -47,6 +48,17 @@ void writer_trouble(struct writer *w, const char *text); /* "": none */
 /* Waits, or less when the writer is to stop. */
 void writer_pause(struct writer *w, int64_t us);
 void writer_beat(struct writer *w);
+
+/* Returns true with a session, however long it takes; false when the writer is to stop. With a new
+ * one nothing is remembered of what the one before has read. */
+bool writer_connect(struct writer *w);
+void writer_recovered(struct writer *w); /* says so, where it had complained */
+
+/* While there is nothing to book: are the positions where this writer left them? An owner that was
+ * fenced, a position that a person has moved and a server that went back in time would else be
+ * noticed by the next message only, which may be long in coming. Looks at most once in
+ * WATCH_US. */
+void writer_watch(struct writer *w);
 
 /* Books the parts (of w->ingest), whatever it takes; parts that are not ours any more are dropped.
  * Returns when nothing of them is left to do, or the writer stops while PostgreSQL is

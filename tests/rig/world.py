@@ -163,6 +163,11 @@ class World:
         cursor = self._sql.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 
+    def disconnect(self):
+        """Forgets the connection of sql(), before its server goes; the next statement makes a new one."""
+        if self._sql is not None:
+            self._sql.close()
+
     def value(self, statement, parameters=None):
         """The one value of the one row."""
         (row,) = self.sql(statement, parameters)
