@@ -1,8 +1,8 @@
-/* What is ours and what is read of it: claims in PostgreSQL, the library's assignment, pauses.
- * All on the consumer thread.
+/* What is ours and what is read of it: the library's assignment, and pauses. All on the consumer
+ * thread.
  *
  * A rebalance only notes the partitions (source_given); the rest happens from the loop, so that
- * PostgreSQL being away needs no path of its own: claim each; then assign the accounts alone; and
+ * PostgreSQL being away needs no path of its own: claim each (source_claims.c); then assign the accounts alone; and
  * when they are read to their end and committed, assign all.
  *
  * rd_kafka_assign() with the whole list is the only way by which reading ever starts or starts
@@ -41,7 +41,7 @@ struct partition *source_find(struct source *s, enum topic_kind kind, int32_t nu
                          : NULL;
 }
 
-static void look_soon(struct source *s)
+void source_look_soon(struct source *s)
 {
     s->check_at_us = 0;
 }
@@ -66,8 +66,7 @@ static void let_go(struct source *s, struct partition *p)
     message_release(TAKE(p->held));
 }
 
-/* The generation of the partition is over. */
-static void revoke(struct source *s, struct partition *p)
+void source_revoke(struct source *s, struct partition *p)
 {
     struct source_place place = place_of(p);
 
@@ -99,7 +98,7 @@ void source_drop_all(struct source *s)
     s->phase = SOURCE_IDLE;
     s->assign_due = false;
     s->status_at_us = 0;
-    look_soon(s);
+    source_look_soon(s);
 }
 
 void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
@@ -107,6 +106,8 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
     source_drop_all(s);
     s->seen.joined = true;
     *s->seen.trouble = '\0';
+    if (complaint_over(&s->denied_trouble))
+        log_notice("Kafka lets us in");
     if (list->cnt > SOURCE_PARTITIONS_MAX) {
         source_fail(s, EX_CONFIG,
                     "the group gave this instance more than 4096 partitions; start more instances "
@@ -129,140 +130,6 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
     }
     qsort(s->partition, s->partitions, sizeof(*s->partition), by_place);
     log_info("Kafka has given us %zu partitions", s->partitions);
-}
-
-/* ---- claims */
-
-/* False: not now, or never; nothing may be claimed. */
-static bool cluster_fits(struct source *s, int64_t now_us)
-{
-    struct error error = { 0 };
-    char *id;
-    unsigned repeats;
-
-    if (s->cluster_known)
-        return true;
-    id = rd_kafka_clusterid(s->rk, 0);
-    /* an assignment without metadata cannot be; a broker without cluster id is older than 0.10.1 */
-    if (id == NULL)
-        return false;
-    switch (s->hooks.cluster(s->hooks.ctx, id, &error)) {
-    case SOURCE_DONE:
-        s->cluster_known = true;
-        break;
-    case SOURCE_LATER:
-        if (complaint_due(&s->claim_trouble, now_us, &repeats))
-            log_warning("comparing the Kafka cluster with the one of the positions: %s; tried "
-                        "again every second",
-                        error.text);
-        break;
-    case SOURCE_REFUSED:
-        source_fail(s, EX_CONFIG, error.text);
-        break;
-    }
-    rd_kafka_mem_free(s->rk, id);
-    return s->cluster_known;
-}
-
-/* False: PostgreSQL cannot be asked now. */
-static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
-{
-    struct partition_claim claim = { 0 };
-    struct error error = { 0 };
-    bool known = p->state == PARTITION_HALTED;
-    unsigned repeats;
-
-    atomic_fetch_add(&s->beat, 1);
-    if (s->hooks.claim(s->hooks.ctx, p->topic, p->number, &claim, &error) != SOURCE_DONE) {
-        p->due_us = s->claim_at_us = now_us + SOURCE_RETRY_US;
-        snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
-        if (complaint_due(&s->claim_trouble, now_us, &repeats))
-            log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile",
-                        p->topic, p->number, error.text);
-        return false;
-    }
-    if (complaint_over(&s->claim_trouble))
-        log_notice("positions can be claimed again");
-    *s->seen.trouble = '\0';
-    partition_claimed(p, &claim, claim.halted[0] == '\0' ? ++s->generation : 0);
-    if (p->state == PARTITION_HALTED) {
-        p->due_us = now_us + SOURCE_HALTED_US;
-        if (!known)
-            log_error("%s/%d is halted and stays so: %s", p->topic, p->number, p->why);
-    } else if (known) {
-        log_notice("%s/%d is halted no longer", p->topic, p->number);
-    }
-    return true;
-}
-
-static void claim_due(struct source *s, int64_t now_us)
-{
-    if (now_us < s->claim_at_us)
-        return;
-    for (size_t i = 0; i < s->partitions; i++) {
-        struct partition *p = &s->partition[i];
-
-        if ((p->state != PARTITION_UNCLAIMED && p->state != PARTITION_HALTED) || now_us < p->due_us)
-            continue;
-        if (!cluster_fits(s, now_us) || s->failed)
-            return;
-        if (!claim_one(s, p, now_us))
-            return;
-    }
-}
-
-static void halt_due(struct source *s, int64_t now_us)
-{
-    for (size_t i = 0; i < s->partitions; i++) {
-        struct partition *p = &s->partition[i];
-        struct error error = { 0 };
-
-        if (p->state != PARTITION_HALTING || now_us < p->due_us)
-            continue;
-        atomic_fetch_add(&s->beat, 1);
-        switch (s->hooks.halt(s->hooks.ctx, p->topic, p->number, p->epoch, p->why, &error)) {
-        case SOURCE_DONE:
-            revoke(s, p);
-            p->state = PARTITION_HALTED;
-            p->due_us = now_us + SOURCE_HALTED_US;
-            break;
-        case SOURCE_LATER: /* it is left out of the assignment all the same */
-            p->due_us = now_us + SOURCE_RETRY_US;
-            break;
-        /* somebody else has claimed it: if it is still ours, find out where it stands now */
-        case SOURCE_REFUSED:
-            revoke(s, p);
-            p->state = PARTITION_UNCLAIMED;
-            p->due_us = now_us + SOURCE_RETRY_US;
-            break;
-        }
-    }
-}
-
-static void take_fences(struct source *s, int64_t now_us)
-{
-    struct source_fence fence[SOURCE_FENCED_MAX];
-    size_t n;
-
-    pthread_mutex_lock(&s->lock);
-    n = s->fences;
-    memcpy(fence, s->fence, n * sizeof(*fence));
-    s->fences = 0;
-    pthread_mutex_unlock(&s->lock);
-    for (size_t i = 0; i < n; i++) {
-        struct partition *p = source_find(s, fence[i].kind, fence[i].partition);
-
-        if (p == NULL || p->generation != fence[i].generation || p->generation == 0 ||
-            !partition_assignable(p))
-            continue;
-        log_warning(
-            "%s/%d was claimed by somebody else; claimed anew in a second if it is still ours",
-            p->topic, p->number);
-        revoke(s, p);
-        p->state = PARTITION_UNCLAIMED;
-        p->due_us = now_us + SOURCE_RETRY_US;
-        s->assign_due = true;
-    }
 }
 
 /* ---- the library's assignment */
@@ -361,6 +228,7 @@ static void assign_due(struct source *s, int64_t now_us)
     if (s->phase == SOURCE_IDLE) { /* all claims first, so that the accounts are known to be all */
         if (s->partitions == 0 || count(s, PARTITION_UNCLAIMED) > 0)
             return;
+        source_mirror_read(s);
         s->phase = SOURCE_ACCOUNTS;
         s->assign_due = true;
     }
@@ -385,11 +253,11 @@ void source_verdict(struct source *s, struct partition *p, enum partition_verdic
         return;
     let_go(s, p);
     if (v == PARTITION_HALT) {
-        log_error("%s/%d is halted: %s", p->topic, p->number, p->why);
+        source_tell_halt(p, "is halted");
         s->assign_due = true; /* without it */
         s->status_at_us = 0;
     }
-    look_soon(s);
+    source_look_soon(s);
 }
 
 /* ---- pauses */
@@ -424,7 +292,7 @@ void source_unstick(struct source *s, int64_t now_us)
     rd_kafka_topic_partition_list_destroy(list);
     p->paused = true;
     s->stuck = NULL;
-    look_soon(s);
+    source_look_soon(s);
 }
 
 static void unpause_due(struct source *s)
@@ -480,15 +348,14 @@ void source_work(struct source *s, int64_t now_us)
 {
     bool busy = false;
 
-    take_fences(s, now_us);
-    claim_due(s, now_us);
+    source_claim(s, now_us);
     if (s->failed)
         return;
-    halt_due(s, now_us);
     for (size_t i = 0; i < s->partitions; i++)
         source_verdict(s, &s->partition[i], partition_tick(&s->partition[i], now_us));
     unpause_due(s);
     assign_due(s, now_us);
+    source_mirror(s, now_us);
     for (size_t i = 0; i < s->partitions; i++)
         busy |= s->partition[i].paused;
     busy |= s->phase == SOURCE_ACCOUNTS;

@@ -52,17 +52,44 @@ static void find(struct buffer *found, int *findings, const struct config *c, co
     (*findings)++;
 }
 
-static int check_kafka(const struct config *c, struct error *ret_error)
+/* What Kafka's clients are made of; the list of properties is the caller's to free. */
+static struct kafka_settings kafka_of(const struct config *c, struct kafka_property **ret)
 {
     struct kafka_property *p = xcalloc((size_t)c->kafka.properties.count, sizeof(*p));
     for (int64_t i = 0; i < c->kafka.properties.count; i++)
         p[i] = (struct kafka_property){ c->kafka.properties.item[i].name,
                                         c->kafka.properties.item[i].value };
-    struct kafka_settings s = { c->kafka.bootstrap_servers, c->kafka.group_id, p,
-                                (size_t)c->kafka.properties.count };
+    *ret = p;
+    return (struct kafka_settings){ c->kafka.bootstrap_servers, c->kafka.group_id, p,
+                                    (size_t)c->kafka.properties.count };
+}
+
+static int check_kafka(const struct config *c, struct error *ret_error)
+{
+    struct kafka_property *p;
+    struct kafka_settings s = kafka_of(c, &p);
     int r = kafka_check(&s, ret_error);
     free(p);
     return r;
+}
+
+/* Told once a start: what is allowed but should be known. */
+static void warn(const struct config *c)
+{
+    char text[400];
+    struct buffer open = BUFFER_NULL;
+    struct kafka_property *p;
+    struct kafka_settings s = kafka_of(c, &p);
+    kafka_warning(&s, text, sizeof(text));
+    if (*text)
+        log_warning("%s", text);
+    pg_warning(c->postgres.conninfo, text, sizeof(text));
+    if (*text)
+        log_warning("%s", text);
+    if (config_open_secrets(c, &open))
+        log_warning("%s", buffer_cstr(&open));
+    buffer_fini(&open);
+    free(p);
 }
 
 int app_check(const char *path, struct config *ret, struct buffer *ret_findings)
@@ -194,6 +221,11 @@ static int prepare_database(struct pg_session *pg, const struct config *c, struc
 {
     if (schema_check(pg, ret_error) < 0)
         return -1;
+    char warning[400];
+    if (pg_durability(pg, warning, sizeof(warning), ret_error) != PG_DONE)
+        return -1;
+    if (*warning)
+        log_warning("%s", warning);
     return set_dedup_window(pg, c->accept.dedup_months, ret_error);
 }
 
@@ -353,6 +385,7 @@ int app_run(const char *path)
     log_set_level((enum log_level)a.started.log.level);
     log_notice("debitd " DEBITD_VERSION " starts with %s",
                *a.started.path ? a.started.path : "the built-in defaults");
+    warn(&a.started);
     a.watchdog_us = notify_watchdog_us();
     code = EX_OSERR;
     if (open_signals(&a) < 0)

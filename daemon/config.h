@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CONFIG_PATH     "/etc/debitd/debitd.conf" /* read where no --config is given, if it exists */
@@ -86,6 +87,9 @@ void config_document(struct buffer *out);
 
 /* Appends the connection string with its passwords as "***" (keyword form and URI). */
 void config_mask_conninfo(const char *conninfo, struct buffer *out);
+
+/* True when secrets stand in the file itself although everybody on the machine can read it; the sentence that says so, with what to do, is appended. */
+bool config_open_secrets(const struct config *c, struct buffer *out);
 
 /* Which keys a reload cannot take up although they differ: appended to *out as "a.b, c.d". Returns their number. */
 int config_needs_restart(const struct config *running, const struct config *wanted,

@@ -33,7 +33,10 @@ const struct config_key config_key[] = {
         .min = 0,
         .max = 256,
         .help = "Pairs handed to librdkafka as they are: TLS, SASL, time-outs, group.instance.id. "
-                "Keys that the guarantees rest on (offsets, isolation, idempotence) are refused.",
+                "Keys that the guarantees rest on (offsets, isolation, idempotence), and those "
+                "that switch verification off, are refused. A secret is better kept in a file: "
+                "(\"sasl.password_file\", \"NAME\"), likewise ssl.key.password_file; see "
+                "docs/security.md.",
     },
 
     {
@@ -80,8 +83,8 @@ const struct config_key config_key[] = {
         .fallback = "\"host=/run/postgresql dbname=debitd\"",
         .min = 0,
         .max = 4096,
-        .help = "The connection string of libpq. A password is better kept in a file: passfile=… "
-                "or the unit's credential.",
+        .help = "The connection string of libpq. A password is better kept in a file: "
+                "password_file=NAME, read at each connection; see docs/security.md.",
     },
 
     {

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define SAMPLE_COLUMNS 96
 
@@ -24,6 +25,9 @@ struct slice config_choice(const struct config_key *k, int64_t value)
 
 bool config_property_secret(const char *name)
 {
+    size_t n = strlen(name);
+    if (n > 5 && strcmp(name + n - 5, "_file") == 0)
+        return false; /* where the secret is, not what it is */
     static const char *const part[] = { "password", "secret", "token", "pem",
                                         "oauthbearer.config" };
     for (size_t i = 0; i < ARRAY_SIZE(part); i++)
@@ -117,6 +121,27 @@ void config_mask_conninfo(const char *conninfo, struct buffer *out)
     }
     out->n = begin; /* not understood, so nothing of it is shown */
     buffer_text(out, "***");
+}
+
+bool config_open_secrets(const struct config *c, struct buffer *out)
+{
+    CLEANUP(buffer_fini) struct buffer masked = BUFFER_NULL;
+    const char *where = NULL;
+    struct stat st;
+    if (!*c->path || stat(c->path, &st) < 0 || !(st.st_mode & S_IROTH))
+        return false;
+    config_mask_conninfo(c->postgres.conninfo, &masked);
+    if (strstr(buffer_cstr(&masked), "***"))
+        where = "postgres.conninfo";
+    for (int64_t i = 0; i < c->kafka.properties.count; i++)
+        if (config_property_secret(c->kafka.properties.item[i].name))
+            where = c->kafka.properties.item[i].name;
+    if (where)
+        buffer_format(out,
+                      "%s holds a secret (%s) and can be read by everybody on this machine: chmod "
+                      "0640, or keep the secret in a file of its own (docs/security.md)",
+                      c->path, where);
+    return where != NULL;
 }
 
 /* ---- values */

@@ -345,7 +345,7 @@ void service_view(struct service *s, int64_t now_us, struct service_view *ret)
     relay_status(s->relay, &relay);
     feel(s, &v, "relay", relay_heartbeat(s->relay), WRITER_LIMIT_US, now_us);
     if (*relay.trouble && !*v.trouble)
-        snprintf(v.trouble, sizeof(v.trouble), "relay: %s", relay.trouble);
+        snprintf(v.trouble, sizeof(v.trouble), "relay: %.280s", relay.trouble);
     feel(s, &v, "keeper", keeper_heartbeat(s->keeper), WRITER_LIMIT_US, now_us);
     v.ready = source.joined;
     int64_t span_us = now_us - s->viewed_us;

@@ -4,55 +4,13 @@
 #include "kafka/client.h"
 
 #include "base/clock.h"
+#include "base/credential.h"
 #include "base/log.h"
+#include "kafka/keys.h"
 
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 #include <sysexits.h>
-
-static const char *const why_commit =
-    "the offsets are kept in PostgreSQL, in the transaction that books the events";
-static const char *const why_ours = "exactly-once publication rests on it";
-
-/* Research: reliability.md A2. Aliases of a key are refused with it. */
-static const struct {
-    const char *name, *why;
-} refused[] = {
-    { "bootstrap.servers", "it is the key kafka.bootstrap_servers" },
-    { "metadata.broker.list", "it is the key kafka.bootstrap_servers" },
-    { "group.id", "it is the key kafka.group_id" },
-    { "enable.auto.commit", why_commit },
-    { "auto.commit.enable", why_commit },
-    { "auto.commit.interval.ms", why_commit },
-    { "enable.auto.offset.store", why_commit },
-    { "offset.store.method", why_commit },
-    { "offset.store.path", why_commit },
-    { "offset.store.sync.interval.ms", why_commit },
-    { "auto.offset.reset",
-      "an offset that is gone halts its partition, it is never skipped in silence" },
-    { "isolation.level", "only committed messages are booked" },
-    { "partition.assignment.strategy",
-      "librdkafka 2.0.2 loses assignments with the cooperative ones" },
-    { "enable.partition.eof", "usage waits until the accounts topic has been read to its end" },
-    { "allow.auto.create.topics", "debitd creates no topics" },
-    { "check.crcs", "a damaged batch must be noticed" },
-    { "transactional.id",
-      "it is derived from kafka.group_id, so that a new relay fences the one before" },
-    { "enable.idempotence", why_ours },
-    { "enable.gapless.guarantee", why_ours },
-    { "acks", why_ours },
-    { "request.required.acks", why_ours },
-    { "max.in.flight", why_ours },
-    { "max.in.flight.requests.per.connection", why_ours },
-    { "transaction.timeout.ms", why_ours },
-    { "message.timeout.ms", why_ours },
-    { "delivery.timeout.ms", why_ours },
-    { "partitioner",
-      "debitd computes the partition itself, to be able to read back what it wrote" },
-    { "debug", "it would write the contents of events into the log" },
-    { "plugin.library.paths", "it would load foreign code into the daemon" },
-    { "test.mock.num.brokers", "it would replace the brokers by imitations" },
-};
 
 struct pair {
     const char *name, *value;
@@ -126,14 +84,6 @@ static const struct pair reader_fixed[] = {
     { "allow.auto.create.topics", "false" },
     { "check.crcs", "true" },
 };
-
-const char *kafka_refused(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-        if (strcmp(refused[i].name, name) == 0)
-            return refused[i].why;
-    return NULL;
-}
 
 /* ---- librdkafka's log */
 
@@ -248,26 +198,43 @@ static int unknown_property(const char *name, struct error *ret_error)
     return -1;
 }
 
-static int set_property(rd_kafka_conf_t *conf, const struct kafka_property *p,
-                        struct error *ret_error)
+static int set_value(rd_kafka_conf_t *conf, const char *name, const char *value,
+                     struct error *ret_error)
 {
     char words[400] = "";
-    const char *why = kafka_refused(p->name);
 
-    if (why != NULL)
-        return error_set(ret_error, EX_CONFIG,
-                         "kafka.properties: \"%s\" cannot be set: %s; take the line out", p->name,
-                         why);
-    switch (rd_kafka_conf_set(conf, p->name, p->value, words, sizeof(words))) {
+    switch (rd_kafka_conf_set(conf, name, value, words, sizeof(words))) {
     case RD_KAFKA_CONF_OK:
         return 0;
     case RD_KAFKA_CONF_UNKNOWN:
-        return unknown_property(p->name, ret_error);
+        return unknown_property(name, ret_error);
     case RD_KAFKA_CONF_INVALID:
         break;
     }
+    if (kafka_key(name) == KAFKA_KEY_SECRET) /* librdkafka's words may quote it */
+        return error_set(ret_error, EX_CONFIG,
+                         "kafka.properties: \"%s\": librdkafka refuses the value", name);
     return error_set(ret_error, EX_CONFIG,
-                     "kafka.properties: \"%s\": librdkafka refuses the value: %s", p->name, words);
+                     "kafka.properties: \"%s\": librdkafka refuses the value: %s", name, words);
+}
+
+static int set_property(rd_kafka_conf_t *conf, const struct kafka_property *p,
+                        struct error *ret_error)
+{
+    CLEANUP(credential_fini) struct buffer secret = BUFFER_NULL;
+    char name[80];
+    const char *why = kafka_refused(p->name, p->value);
+
+    if (why != NULL)
+        return error_set(ret_error, EX_CONFIG, "kafka.properties: \"%s\" cannot be set%s%s: %s",
+                         p->name, kafka_key(p->name) == KAFKA_KEY_GUARDED ? " to " : "",
+                         kafka_key(p->name) == KAFKA_KEY_GUARDED ? p->value : "", why);
+    if (!kafka_key_is_file(p->name, name, sizeof(name)))
+        return set_value(conf, p->name, p->value, ret_error);
+    if (credential_read(p->value, p->name, strcmp(name, "ssl.key.pem") == 0, &secret, ret_error) <
+        0)
+        return error_prefix(ret_error, "kafka.properties");
+    return set_value(conf, name, buffer_cstr(&secret), ret_error);
 }
 
 static void set_ours(rd_kafka_conf_t *conf, const struct pair *p, size_t n)
@@ -339,6 +306,11 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_ro
                RD_KAFKA_CONF_OK);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, c);
+    kafka_watch(conf);
+    pthread_mutex_lock(&c->lock);
+    c->denied = 0; /* of the client before */
+    *c->certificate = '\0';
+    pthread_mutex_unlock(&c->lock);
     return conf;
 fail:
     rd_kafka_conf_destroy(conf);
@@ -347,31 +319,59 @@ fail:
 
 /* librdkafka checks how properties go together only when a client is made; making one starts
  * threads and connects lazily, so it is done without brokers. */
-int kafka_check(const struct kafka_settings *s, struct error *ret_error)
+static int check_role(const struct kafka_settings *s, enum kafka_role role, struct error *ret_error)
 {
     struct kafka_client c;
     rd_kafka_conf_t *conf;
-    rd_kafka_t *rk;
-    char words[400] = "";
-    int result = 0;
+    rd_kafka_t *rk = NULL;
+    char words[400] = "", id[KAFKA_TRANSACTIONAL_ID_MAX];
+    int result = -1;
 
     kafka_client_init(&c, NULL);
-    conf = kafka_conf(s, KAFKA_CONSUMER, NULL, &c, ret_error);
-    if (conf == NULL) {
-        kafka_client_fini(&c);
-        return -1;
-    }
+    kafka_transactional_id(s->group_id ? s->group_id : "", id);
+    conf = kafka_conf(s, role, id, &c, ret_error);
+    if (conf == NULL)
+        goto out;
     ASSERT(rd_kafka_conf_set(conf, "bootstrap.servers", "", words, sizeof(words)) ==
            RD_KAFKA_CONF_OK);
-    rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof(words));
+    rk = rd_kafka_new(role == KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, words,
+                      sizeof(words));
     if (rk == NULL) {
-        result =
-            error_set(ret_error, EX_CONFIG, "kafka.properties: librdkafka refuses them: %s", words);
         rd_kafka_conf_destroy(conf);
-    } else {
-        rd_kafka_destroy(rk);
+        error_set(ret_error, EX_CONFIG, "kafka.properties: librdkafka refuses them: %s", words);
+        goto out;
     }
+    rd_kafka_destroy(rk);
+    result = 0;
+out:
     kafka_client_fini(&c);
+    return result;
+}
+
+/* True for a property that names a file which is only found by the service itself. */
+static bool is_for_the_service(const struct kafka_property *p)
+{
+    CLEANUP(buffer_fini) struct buffer path = BUFFER_NULL;
+    char name[80];
+
+    return kafka_key_is_file(p->name, name, sizeof(name)) &&
+           credential_path(p->value, &path, NULL) < 0;
+}
+
+int kafka_check(const struct kafka_settings *s, struct error *ret_error)
+{
+    struct kafka_property *property = xcalloc(s->properties, sizeof(*property));
+    struct kafka_settings here = *s;
+    int result = 0;
+
+    here.property = property;
+    here.properties = 0;
+    for (size_t i = 0; i < s->properties; i++)
+        if (!is_for_the_service(&s->property[i]))
+            property[here.properties++] = s->property[i];
+    for (int role = KAFKA_CONSUMER; role <= KAFKA_READER && result == 0; role++)
+        result = check_role(&here, (enum kafka_role)role, ret_error);
+    free(property);
     return result;
 }
 

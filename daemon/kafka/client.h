@@ -9,6 +9,7 @@
 #include "base/slice.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rd_kafka_s;
@@ -26,13 +27,11 @@ struct kafka_settings {
     size_t properties;
 };
 
-/* The keys the guarantees rest on, and why each is refused. NULL: the key is free. Names are
- * compared as librdkafka does, exactly. */
-const char *kafka_refused(const char *name);
-
 /* Checks the settings without connecting: the lists of brokers and the group are there, no
- * refused key, no unknown key, no bad value. 0, or -1 with EX_CONFIG and the key, what is wrong
- * with it and, where one is near, the name that was meant. */
+ * refused key, no unknown key, no bad value, and each client that is made of them can be made. 0,
+ * or -1 with EX_CONFIG and the key, what is wrong with it and, where one is near, the name that
+ * was meant. A secret's file is read too, but for one that only the service can find
+ * (base/credential.h). */
 int kafka_check(const struct kafka_settings *s, struct error *ret_error) MUST_CHECK;
 
 enum kafka_role {
@@ -48,6 +47,9 @@ struct kafka_client {
     pthread_mutex_t lock;  /* librdkafka logs from threads of its own */
     int64_t window_us;     /* start of the current window of the rate limit */
     unsigned lines, quiet; /* lines logged and kept quiet in it */
+    int denied;            /* the last error that was KAFKA_DENIED; 0: none yet */
+    char words[256];       /* librdkafka's about it */
+    char certificate[256]; /* why the last certificate was not accepted; "": none was refused */
 };
 void kafka_client_init(struct kafka_client *c, void *owner);
 void kafka_client_fini(struct kafka_client *c);
@@ -94,5 +96,24 @@ void kafka_create_command(const struct kafka_settings *s, const char *topic,
  * follows it puts the same key on the same partition. */
 uint32_t kafka_murmur2(struct slice key);
 int32_t kafka_partition_of(struct slice key, int32_t partitions); /* partitions > 0 */
+
+/* ---- who the broker is, and who we are (trust.c) */
+
+/* Sets the callbacks that keep, in the client, why a broker was not trusted or did not trust us. */
+void kafka_watch(struct rd_kafka_conf_s *conf);
+/* Keeps an error of the client as a whole, where it is KAFKA_DENIED. For owners whose error
+ * callback is not that of kafka_watch. */
+void kafka_note(struct kafka_client *c, int code, const char *words);
+/* The denial `code` (0: the last that was kept) for a person, as "why; what to do". False, and "",
+ * where there is none. */
+#define KAFKA_DENIAL_MAX 1000
+bool kafka_denial(struct kafka_client *c, const struct kafka_settings *s, int code,
+                  char ret[KAFKA_DENIAL_MAX]);
+/* A password that stands in a file is read again, for the next time the client has to log in. 0,
+ * also where there is no such file; or -1 with the error of credential_read. */
+int kafka_login_again(struct rd_kafka_s *rk, const struct kafka_settings *s,
+                      struct error *ret_error) MUST_CHECK;
+/* What is allowed but should be known: "" or one sentence. */
+void kafka_warning(const struct kafka_settings *s, char *ret, size_t size);
 
 #endif

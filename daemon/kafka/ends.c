@@ -5,8 +5,8 @@
 #include <librdkafka/rdkafka.h>
 #include <sysexits.h>
 
-static int ask(rd_kafka_t *rk, int timeout_ms, struct kafka_place *place, size_t places,
-               struct error *e)
+static int ask(rd_kafka_t *rk, const struct kafka_settings *s, struct kafka_client *client,
+               int timeout_ms, struct kafka_place *place, size_t places, struct error *e)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)places);
     for (size_t i = 0; i < places; i++)
@@ -20,9 +20,11 @@ static int ask(rd_kafka_t *rk, int timeout_ms, struct kafka_place *place, size_t
             place[i].end = found->offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
+    char why[KAFKA_DENIAL_MAX];
+    rd_kafka_poll(rk, 0); /* errors of the client wait there */
     if (failure)
         return error_set(e, EX_UNAVAILABLE, "asking Kafka where its partitions end: %s",
-                         rd_kafka_err2str(failure));
+                         kafka_denial(client, s, 0, why) ? why : rd_kafka_err2str(failure));
     return 0;
 }
 
@@ -38,7 +40,7 @@ int kafka_ends(const struct kafka_settings *s, int timeout_ms, struct kafka_plac
     rd_kafka_conf_t *conf = kafka_conf(s, KAFKA_READER, NULL, &client, ret_error);
     rd_kafka_t *rk = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why) : NULL;
     if (rk) {
-        result = ask(rk, timeout_ms, place, places, ret_error);
+        result = ask(rk, s, &client, timeout_ms, place, places, ret_error);
         rd_kafka_destroy(rk);
     } else if (conf) {
         rd_kafka_conf_destroy(conf);

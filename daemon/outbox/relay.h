@@ -74,7 +74,7 @@ struct relay_status {
     uint64_t found;
     uint64_t starts; /* how often it began anew */
     bool alerts_topic_missing, dead_letter_topic_missing;
-    char trouble[256]; /* what holds it up now, for people; "": nothing */
+    char trouble[512]; /* what holds it up now, for people; "": nothing */
 };
 void relay_status(struct relay *r, struct relay_status *ret);
 

@@ -9,14 +9,28 @@
 
 #define NEVER_MS (-1) /* for a transaction's own time-out, transaction.timeout.ms */
 
+/* librdkafka's words; where the broker does not let us in, why, and what to do about it. */
+static const char *why_denied(struct relay *r, rd_kafka_resp_err_t err, char why[KAFKA_DENIAL_MAX])
+{
+    int code = kafka_classify((int)err) == KAFKA_DENIED ? (int)err : 0;
+
+    rd_kafka_poll(r->producer, 0); /* errors of the client as a whole wait there */
+    return kafka_denial(&r->producer_client, r->settings.kafka, code, why) ? why
+                                                                           : rd_kafka_err2str(err);
+}
+
 /* Logs nothing: the words go the way of every failure. */
 static enum relay_step failed_with(struct relay *r, const char *doing, rd_kafka_error_t *error)
 {
     enum relay_step step;
+    char why[KAFKA_DENIAL_MAX];
 
     if (*r->refusal != '\0')
         step = relay_failed(r, "%s: %s; the last message reported: %s", doing,
                             rd_kafka_error_string(error), r->refusal);
+    else if (kafka_denial(&r->producer_client, r->settings.kafka, (int)rd_kafka_error_code(error),
+                          why))
+        step = relay_failed(r, "%s: %s", doing, why);
     else
         step = relay_failed(r, "%s: %s", doing, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
@@ -70,6 +84,7 @@ static enum relay_step look(struct relay *r, enum outbox o)
     rd_kafka_topic_t *topic = rd_kafka_topic_new(r->producer, t->name, NULL);
     enum relay_step step = STEP_DONE;
     rd_kafka_resp_err_t err;
+    char why[KAFKA_DENIAL_MAX];
 
     atomic_fetch_add(&r->beat, 1);
     err = topic ? rd_kafka_metadata(r->producer, 0, topic, &md, 2 * RELAY_SLICE_MS)
@@ -80,7 +95,8 @@ static enum relay_step look(struct relay *r, enum outbox o)
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         t->partitions = md->topics[0].partition_cnt;
     else if (kafka_classify((int)err) != KAFKA_NO_TOPIC)
-        step = relay_failed(r, "asking Kafka for the topic %s: %s", t->name, rd_kafka_err2str(err));
+        step =
+            relay_failed(r, "asking Kafka for the topic %s: %s", t->name, why_denied(r, err, why));
     if (step == STEP_DONE && t->partitions == 0)
         complain_missing(r, o);
     else if (step == STEP_DONE && complaint_over(&t->missing))

@@ -26,6 +26,16 @@ struct pg_session {
     struct buffer copy;
 };
 
+/* Where to connect to, with what is read from files. */
+struct pg_target {
+    struct buffer conninfo; /* as libpq reads it: without our own keywords */
+    char *password_file, *sslpassword_file; /* NULL: none was named */
+    struct buffer password, sslpassword;
+};
+/* 0, or -1 with EX_CONFIG (the string) or EX_NOPERM (a file). */
+int pg_target_init(const char *conninfo, struct pg_target *ret, struct error *ret_error) MUST_CHECK;
+void pg_target_fini(struct pg_target *t);
+
 /* Notes SQLSTATE and message of a result (or of the connection where r is NULL) and classifies
  * them. */
 enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r);

@@ -109,16 +109,9 @@ static int open_failed(struct pg_session *s, struct error *ret_error)
 int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret,
             struct error *ret_error)
 {
-    char *parse_error = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(conninfo, &parse_error);
-    if (!parsed) {
-        size_t n = parse_error ? strcspn(parse_error, "\n") : 0;
-        error_set(ret_error, EX_CONFIG, "postgres.conninfo cannot be read: %.*s", (int)n,
-                  parse_error ? parse_error : "");
-        PQfreemem(parse_error);
+    CLEANUP(pg_target_fini) struct pg_target target = { 0 };
+    if (pg_target_init(conninfo, &target, ret_error) < 0)
         return -1;
-    }
-    PQconninfoFree(parsed);
     char name[64];
     snprintf(name, sizeof name, "debitd/%s", role_of);
     /* Later entries win: the conninfo may set the time-outs, not the name. */
@@ -129,11 +122,22 @@ int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret,
                                  "keepalives_count",
                                  "target_session_attrs",
                                  "dbname",
+                                 "password",
+                                 "sslpassword",
                                  "application_name",
                                  NULL };
-    const char *const values[] = {
-        "5", "15000", "10", "5", "3", "read-write", conninfo, name, NULL
-    };
+    const char *const values[] = { "5",
+                                   "15000",
+                                   "10",
+                                   "5",
+                                   "3",
+                                   "read-write",
+                                   buffer_cstr(&target.conninfo),
+                                   target.password_file ? buffer_cstr(&target.password) : NULL,
+                                   target.sslpassword_file ? buffer_cstr(&target.sslpassword)
+                                                           : NULL,
+                                   name,
+                                   NULL };
     struct pg_session *s = xcalloc(1, sizeof *s);
     s->conn = PQconnectdbParams(keys, values, 1);
     ASSERT(s->conn != NULL);

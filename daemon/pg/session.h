@@ -35,13 +35,20 @@ enum pg_outcome pg_classify(const char *sqlstate,
  * server has it but refusing off, time-outs, search_path = pg_catalog; so every
  * name in SQL is qualified). `role_of` names the session for people ("writer 0"); application_name
  * becomes "debitd/<role_of>". 0, or -1 with the error (EX_UNAVAILABLE; EX_NOPERM
- * on class 28; EX_CONFIG when conninfo cannot be parsed). conninfo's password never appears in the
+ * on class 28 and for a password's file; EX_CONFIG when conninfo cannot be parsed). Besides libpq's
+ * keywords conninfo may hold password_file and sslpassword_file, read at each connection. conninfo's password never appears in the
  * error. */
 int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret,
             struct error *ret_error) MUST_CHECK;
-/* Can libpq read the connection string? Offline. 0, or -1 with EX_CONFIG. libpq's words can quote a
- * part of it that it did not understand. */
+/* Can the connection string be used, and the secrets be read that it names by file (but for those
+ * that only the service can find)? Offline. 0, or -1 with EX_CONFIG or EX_NOPERM. */
 int pg_check_conninfo(const char *conninfo, struct error *ret_error) MUST_CHECK;
+/* What of it is allowed but should be known: "" or one sentence. */
+void pg_warning(const char *conninfo, char *ret, size_t size);
+/* What of the server's own settings breaks the promise of COMMIT when the power fails: "" or one
+ * sentence. */
+enum pg_outcome pg_durability(struct pg_session *s, char *ret, size_t size,
+                              struct error *ret_error) MUST_CHECK;
 void pg_close(struct pg_session
                   *s); /* NULL is fine; a transaction that is open is rolled back by the server */
 void pg_closep(struct pg_session **s);
