@@ -211,7 +211,7 @@ def settled(world):
 
 def consume(world, stream, writers):
     """One round: the backlog is there, the daemon starts."""
-    postmaster, broker = world.postgres.child.pid, world.kafka.child.pid
+    postmaster, broker = world.postgres.child.pid, world.kafka.brokers[0].child.pid
     world.sql("CHECKPOINT")
     watch = Watch(world, len(stream.events))
     batches = "SELECT count(*) FROM debitd.batch"
