@@ -375,6 +375,9 @@ static void book_void(struct ingest *g, struct item *it)
 static bool is_repeated(struct ingest *g, struct item *it)
 {
     const struct known_key *k = it->parked_id ? NULL : find_key(g, &it->e.key);
+#if MUTANT == 8 /* identities are left to the primary key of the month they are booked in */
+    k = NULL;
+#endif
     if (!k)
         return false;
     bool same = memcmp(&k->digest, &it->e.digest, sizeof k->digest) == 0;

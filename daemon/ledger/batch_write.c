@@ -59,6 +59,9 @@ static enum pg_outcome copy_keys(struct ingest *g)
 {
     struct key_row *row;
     size_t n = collect_keys(g, &row);
+#if MUTANT == 5 /* identities are not kept */
+    n = 0;
+#endif
     if (n == 0)
         return PG_DONE;
     char sql[256];

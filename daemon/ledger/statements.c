@@ -29,5 +29,18 @@ void statements_load(struct statements *ret)
         "p.has_charge"
         " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
         " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])";
+#elif MUTANT == 6 /* each session locks the payers in an order of its own */
+    ret->lock_payers.sql =
+        "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, "
+        "p.has_charge"
+        " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
+        " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])"
+        " ORDER BY pg_catalog.md5(p.payer_id::text || pg_catalog.pg_backend_pid())"
+        " FOR NO KEY UPDATE OF p";
+#elif MUTANT == 7 /* whether an unanswered COMMIT landed is asked without waiting for it */
+    ret->positions_lock.sql =
+        "SELECT p.topic, p.partition, p.epoch, p.next_offset"
+        " FROM debitd.position p JOIN unnest($1::text[], $2::integer[]) u(topic, partition)"
+        " ON p.topic = u.topic AND p.partition = u.partition ORDER BY p.topic, p.partition";
 #endif
 }

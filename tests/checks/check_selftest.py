@@ -52,9 +52,12 @@ BAD = {
     ],
     "mutants": [
         {"daemon/base/a.c": "#if MUTANT == 7\n", **NO_MUTANTS},
-        {"tests/checks/mutants.txt": "3 test_decimal rounds half up\n"},
+        {"tests/checks/mutants.txt": '3 test_decimal "4 is not 5" rounds half up\n'},
         {"daemon/base/a.c": "#if MUTANT == 3\n#elif MUTANT == 3\n",
-         "tests/checks/mutants.txt": "3 test_decimal rounds half up\n"},
+         "tests/checks/mutants.txt": '3 test_decimal "4 is not 5" rounds half up\n'},
+        {"tests/checks/mutants.txt": '1 test_decimal "4 is not 5" rounds half up\n2 test_decimal "4 is not 5" rounds down\n',
+         "daemon/base/a.c": "#if MUTANT == 1\n#elif MUTANT == 2\n"},
+        {"tests/checks/mutants.txt": "3 test_decimal rounds half up\n", "daemon/base/a.c": "#if MUTANT == 3\n"},
         {"tests/checks/mutants.txt": "three test_decimal\n"},
     ],
 }
@@ -66,7 +69,7 @@ GOOD = {
     "consumers/source.c": "#include <librdkafka/rdkafka.h>\n",
     "tests/unit/test_a.c": '#include "daemon/base/a.h"\n',
     "tests/rig/wait.py": "import time\ntime.sleep(1)\n",
-    "tests/checks/mutants.txt": "# none but\n1 test_a something\n",
+    "tests/checks/mutants.txt": '# none but\n1 test_a "it is not" something\n',
 }
 
 

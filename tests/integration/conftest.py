@@ -19,6 +19,8 @@ SEED = int(os.environ.get("DEBITD_SEED") or random.randrange(1, 2**31))
 
 def pytest_addoption(parser):
     parser.addoption("--only", default="", help="only tests whose name (file::test) has this in it")
+    parser.addoption("--build-for", action="append", default=[], metavar="TEST=FOLDER",
+                     help="only the tests named so, each with the programs of its folder")
 
 
 def pytest_report_header():
@@ -30,11 +32,23 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    only = config.getoption("--only")
-    if only:
-        left_out = [item for item in items if only not in item.nodeid]
-        items[:] = [item for item in items if only in item.nodeid]
+    wanted = list(builds(config)) or [config.getoption("--only")]
+    left_out = [item for item in items if not any(name in item.nodeid for name in wanted)]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def builds(config):
+    """Parts of tests' names, and the folder each has its programs from."""
+    return dict(given.split("=", 1) for given in config.getoption("--build-for"))
+
+
+@pytest.fixture(autouse=True)
+def own_build(request, monkeypatch):
+    for name, folder in builds(request.config).items():
+        if name in request.node.nodeid:
+            monkeypatch.setenv("DEBITD_BUILD", folder)
 
 
 @pytest.hookimpl(hookwrapper=True)

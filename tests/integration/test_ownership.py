@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from tests.rig.proxy import Proxy
+
 ACCOUNTS = [f"acct-{n}" for n in range(8)]
 
 
@@ -103,6 +105,24 @@ def test_writers_that_share_a_payer_keep_its_chain(world):
     world.verify()
 
 
+@pytest.mark.world(partitions=4)
+def test_writers_that_share_payers_never_wait_for_each_other_in_a_circle(world):
+    world.catalog()
+    accounts = [f"acct-{n}" for n in range(40)]
+    for account in accounts:
+        world.account("account.opened", account, plan="assistant-business")
+    for n in range(4000):
+        world.usage(accounts[n // 4 % 40], id=f"u-{n}", service="openai", model="gpt-4o-mini", quantities={"input": 1000},
+                    partition=n % 4)
+    world.flush()
+    world.start(writers={"count": 4}, batch={"max_events": 50, "max_delay_ms": 0})
+    world.wait_booked(total=4000)
+    circles = [line for line in world.postgres.log.read_text().splitlines()
+               if world.name in line and "deadlock detected" in line]
+    assert circles == []
+    conserved(world, 4000)
+
+
 @pytest.mark.world(partitions=3)
 def test_instances_that_come_and_go_share_the_work_without_loss(world):
     opened(world)
@@ -150,6 +170,29 @@ def test_an_unanswered_commit_that_landed_is_not_booked_again(world):
     use(world, 40, first=100)
     world.wait_booked(total=140)
     conserved(world, 140)
+
+
+@pytest.mark.world(partitions=1)
+def test_a_commit_that_is_still_on_its_way_is_waited_for_before_the_position_is_read(world):
+    opened(world)
+    with Proxy(world.postgres.port) as proxy:
+        daemon = world.start(postgres={"conninfo": f"host=127.0.0.1 port={proxy.port} user=debitd_tests_writer"
+                                                   f" dbname={world.name}"})
+        world.wait_booked()
+        with commits_wait(world) as (admin, waiting):
+            use(world, 100)
+            world.flush()
+            ((committing,),) = world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+            proxy.cut()  # the server does not notice: its session goes on waiting
+            blocked = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)) AND application_name LIKE %s"
+            world.wait(lambda: admin.execute(blocked, [committing, "debitd/writer%"]).fetchall(),
+                       "the writer to be back and to wait for the position")
+            assert admin.execute(waiting).fetchall() == [(committing,)]
+        world.wait_booked(total=100)
+        assert "an unanswered COMMIT had landed" in daemon.text()
+        assert "dropped topic=" not in daemon.text()
+        conserved(world, 100)
+        daemon.stop()
 
 
 @pytest.mark.world(partitions=1)

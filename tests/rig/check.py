@@ -9,6 +9,7 @@ gcc build alone. A skipped test counts as failed, and so does a run without any 
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
 FUZZ_SECONDS = 60            # all targets together
+PROGRAMS = ("debitd", "debitctl")
 UNIT_TIMEOUT_S = 120         # of one test program
 INTEGRATION_TIMEOUT_S = 1500
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
@@ -162,30 +164,45 @@ def fuzz(tally):
             tally.ok(f"{target}: {runs[1]} inputs in {seconds} s")
 
 
+MUTANT = re.compile(r'(?P<number>\d+) (?P<test>\S+) "(?P<verdict>[^"]+)" (?P<what>.+)')
+
+
 def mutants(tally):
     """Each deliberate fault of tests/checks/mutants.txt must turn its test red, by that test's own verdict."""
-    table = TOP / "tests/checks/mutants.txt"
-    lines = [line.split(None, 2) for line in table.read_text().splitlines() if line.strip() and line[0] != "#"]
-    for number, test, what in lines:
-        name = f"mutant {number} is caught by {test}: {what}"
-        folder = BUILD / "mutant"
-        if not build(tally, folder, MUTANT=number):
+    folder, waiting = BUILD / "mutant", []
+    lines = (TOP / "tests/checks/mutants.txt").read_text().splitlines()
+    for mutant in map(re.Match.groupdict, filter(None, map(MUTANT.fullmatch, lines))):
+        in_c = (TOP / f"tests/unit/{mutant['test']}.c").exists()
+        if not build(tally, folder, target=[mutant["test"]] if in_c else PROGRAMS, MUTANT=mutant["number"]):
             continue
-        if test.startswith("test_") and (TOP / f"tests/unit/{test}.c").exists():
-            code, output = run([folder / "tests" / test], UNIT_TIMEOUT_S)
-            caught = code == 1 and re.search(r"^\d+ passed, [1-9]\d* failed\n?\Z", output, re.MULTILINE)
+        if in_c:
+            code, output = run([folder / "tests" / mutant["test"]], UNIT_TIMEOUT_S)
+            judge_mutant(tally, mutant, [output] if code == 1 else [], output)
         else:
-            code, counts, output = pytest(["--only", test], folder / "integration.xml", quiet=True,
-                                          env={"DEBITD_BUILD": str(folder)})
-            caught = code == 1 and counts["failed"] > 0
-        if caught:
-            tally.ok(name)
-        else:
-            tally.not_ok(name, "it stays green:\n" + "\n".join(output.splitlines()[-30:]))
+            kept = folder / mutant["number"]
+            kept.mkdir(exist_ok=True)
+            for program in PROGRAMS:
+                shutil.copy2(folder / program, kept / program)
+            waiting.append((mutant, kept))
+    if waiting:  # all in one go, as the servers take longer than the tests
+        options = [f"--build-for={mutant['test']}={kept}" for mutant, kept in waiting]
+        _, counts, output = pytest(options, folder / "integration.xml", quiet=True)
+        for mutant, _ in waiting:
+            judge_mutant(tally, mutant, [text for name, text in counts["red"] if mutant["test"] in name], output)
+
+
+def judge_mutant(tally, mutant, failures, output):
+    name = f"mutant {mutant['number']} is caught by {mutant['test']}: {mutant['what']}"
+    if any(mutant["verdict"] in text for text in failures):
+        tally.ok(name)
+    elif failures:
+        tally.not_ok(name, f"it fails, but not for what it is to find, {mutant['verdict']!r}:\n" + failures[0])
+    else:
+        tally.not_ok(name, "it stays green:\n" + "\n".join(output.splitlines()[-30:]))
 
 
 def pytest(arguments, report, env=None, quiet=False, tally=None):
-    """(exit code, {passed, failed, names}, output): output is empty unless quiet, as it is shown while it comes."""
+    """(exit code, {passed, failed, names, red}, output): what did not pass, of it what failed by its own verdict, with what it says."""
     report.unlink(missing_ok=True)
     command = ["/usr/bin/python3", "-m", "pytest", "tests/integration", "-p", "no:cacheprovider", "-q", "--tb=short",
                "-ra", "--durations=5", f"--junitxml={report}", *arguments]
@@ -200,13 +217,16 @@ def pytest(arguments, report, env=None, quiet=False, tally=None):
             tally.say(line.rstrip("\n"))
     code = child.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    counts = {"passed": 0, "failed": 0, "names": []}
+    counts = {"passed": 0, "failed": 0, "names": [], "red": []}
     if report.exists():
         for case in ElementTree.parse(report).iter("testcase"):
             bad = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
             counts["failed" if bad else "passed"] += 1
             if bad:
                 counts["names"].append(f"{case.get('classname')}::{case.get('name')}")
+            for failure in case.findall("failure"):
+                name = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
+                counts["red"].append((name, failure.get("message") + "\n" + (failure.text or "")))
     return code, counts, "".join(lines)
 
 
