@@ -6,18 +6,27 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How a person gets a halted partition going again. The position is a fact of the books, so only
- * a person may move it. */
+/* How a person gets a halted partition going again, one way a line. The position is a fact of the
+ * books, so only a person may move it. */
 static enum partition_verdict halt(struct partition *p, const char *what)
 {
+    const char *t = p->topic;
+    int n = p->number;
+    long long here = p->has_next ? p->next : 0;
+
     p->state = PARTITION_HALTING;
     p->due_us = 0;
     snprintf(p->why, sizeof(p->why),
-             "%s. Nothing was skipped and nothing is read until a person decides. When you know "
-             "the offset N to go on from: UPDATE debitd.position SET "
-             "next_offset = N, last_offset = NULL, last_fingerprint = NULL, halted = NULL WHERE "
-             "topic = '%s' AND partition = %d; debitd sees it within 10 s",
-             what, p->topic, p->number);
+             "%s\n"
+             "Nothing was skipped, and nothing of it is read until a person decides (debitd sees "
+             "that within 5 s):\n"
+             "to go on at offset %lld, where the books stand, if the topic is right after all or "
+             "was mended: debitctl position set %s %d %lld --reason 'WHY'\n"
+             "to go on where the topic begins now (what is booked already is not booked twice): "
+             "debitctl position set %s %d earliest --reason 'WHY'\n"
+             "to pass over everything that it holds now: debitctl position set %s %d latest "
+             "--reason 'WHY'",
+             what, here, t, n, here, t, n, t, n);
     return PARTITION_HALT;
 }
 
@@ -47,6 +56,9 @@ void partition_claimed(struct partition *p, const struct partition_claim *c, uin
     p->has_last = c->has_last;
     p->last = c->has_last ? c->last_offset : -1;
     p->fingerprint = c->last_fingerprint;
+    p->moves = c->moves;
+    p->mirrored = -1;
+    p->went_back = false;
     p->last_deleted = p->at_end = p->missed = p->announced = false;
     p->tries = 0;
     p->due_us = 0;
@@ -93,16 +105,17 @@ void partition_assigned(struct partition *p)
 static enum partition_verdict verify(struct partition *p, int64_t offset, uint64_t fingerprint,
                                      int64_t now_us)
 {
-    char what[300];
+    char what[PARTITION_WHAT_MAX];
 
     if (offset < p->last)
         return PARTITION_DROP;
     if (offset > p->last) {
         /* A leftover of the assignment before, or the message is gone: the next try tells. */
         snprintf(what, sizeof(what),
-                 "the message booked last, at offset %lld, is no longer on the topic, though older "
-                 "ones may be: the next one there is at %lld "
-                 "(compaction, or a topic that was made anew)",
+                 "the message booked last, at offset %lld, is not on the topic any more, the next "
+                 "one is at %lld: a compacted topic (debitd needs cleanup.policy=delete on its "
+                 "topics: compaction takes messages that were not booked as well), or one that was "
+                 "made anew",
                  (long long)p->last, (long long)offset);
         return again(p, what, now_us);
     }
@@ -152,35 +165,22 @@ void partition_taken(struct partition *p, int64_t offset, uint64_t fingerprint)
     p->last_deleted = false;
 }
 
-static enum partition_verdict offset_gone(struct partition *p, const char *words)
-{
-    char what[300];
-
-    if (p->state == PARTITION_VERIFYING)
-        return PARTITION_ASK_LOW;
-    snprintf(what, sizeof(what),
-             "the topic no longer has offset %lld, from which reading was to go on (%s): messages "
-             "that were never booked were deleted by retention, or the "
-             "topic was made anew or cut",
-             (long long)p->next, words);
-    return halt(p, what);
-}
-
 enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble,
                                          const char *words, int64_t now_us)
 {
-    char what[300];
+    char what[PARTITION_WHAT_MAX];
 
     if (p->state != PARTITION_VERIFYING && p->state != PARTITION_RUNNING)
         return PARTITION_DROP;
     switch (trouble) {
     case KAFKA_OFFSET_GONE:
-        return offset_gone(p, words);
+        return PARTITION_ASK_LOW;
     case KAFKA_BAD_BATCH:
     case KAFKA_TOO_LARGE:
         snprintf(what, sizeof(what),
-                 "the messages from offset %lld on cannot be read: %s, %d times",
-                 (long long)p->next, words, PARTITION_TRIES + 1);
+                 "the messages from offset %lld on cannot be read: %.200s, %d times (the first "
+                 "offset behind what is damaged can be named as well)",
+                 (long long)(p->has_next ? p->next : 0), words, PARTITION_TRIES + 1);
         return again(p, what, now_us);
     case KAFKA_FINE:
     case KAFKA_TRANSIENT:
@@ -197,26 +197,36 @@ enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble
 
 enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us)
 {
-    char what[300];
+    char what[PARTITION_WHAT_MAX];
 
-    if (p->state != PARTITION_VERIFYING)
+    if (p->state != PARTITION_VERIFYING && p->state != PARTITION_RUNNING)
         return PARTITION_DROP;
-    if (low > p->last && low <= p->next) { /* retention deleted what was booked, and nothing else */
+    if (p->has_next && low > p->next) {
+        snprintf(what, sizeof(what),
+                 "retention, or a person, deleted what was never booked: reading was to go on at "
+                 "offset %lld, the topic begins at %lld; lost to the books are the offsets between "
+                 "(messages, or only the marks of transactions)",
+                 (long long)p->next, (long long)low);
+        return halt(p, what);
+    }
+    if (p->state == PARTITION_RUNNING) {
+        snprintf(what, sizeof(what),
+                 "the topic ends before offset %lld, from which reading was to go on: it was made "
+                 "anew or cut, or this is another cluster",
+                 (long long)p->next);
+        return again(p, what, now_us);
+    }
+    if (low > p->last) { /* retention deleted what was booked, and nothing else */
         p->last_deleted = true;
         p->state = PARTITION_SUSPECT;
         p->due_us = now_us;
         return PARTITION_AGAIN;
     }
-    if (low > p->next)
-        snprintf(what, sizeof(what),
-                 "retention deleted messages that were never booked: reading was to go on at "
-                 "offset %lld, the topic begins at %lld",
-                 (long long)p->next, (long long)low);
-    else
-        snprintf(what, sizeof(what),
-                 "the topic ends before offset %lld, that was booked last: it was made anew or "
-                 "cut, or this is another cluster",
-                 (long long)p->last);
+    snprintf(
+        what, sizeof(what),
+        "the topic ends before offset %lld, which was booked last: it was made anew or cut, or "
+        "this is another cluster",
+        (long long)p->last);
     return halt(p, what);
 }
 
@@ -230,7 +240,7 @@ void partition_end(struct partition *p, int64_t now_us)
 
 enum partition_verdict partition_tick(struct partition *p, int64_t now_us)
 {
-    char what[300];
+    char what[PARTITION_WHAT_MAX];
 
     if (p->state != PARTITION_VERIFYING || p->due_us == 0 || now_us < p->due_us)
         return PARTITION_DROP;

@@ -22,7 +22,8 @@
 #define PARTITION_RETRY_US  INT64_C(1000000)
 /* how long the last message may be missing while the log ends at it: a new leader catches up */
 #define PARTITION_VERIFY_US INT64_C(10000000)
-#define PARTITION_WHY_MAX   1200
+#define PARTITION_WHY_MAX   2400 /* three times the longest name of a topic, and the words */
+#define PARTITION_WHAT_MAX  600  /* the first line of it */
 
 enum partition_state {
     PARTITION_UNCLAIMED, /* the claim in PostgreSQL is to be made, or made again */
@@ -60,7 +61,11 @@ struct partition {
     /* claim, write the halt, assign again, give up verifying: not before then; 0: at once, or
      * never */
     int64_t due_us;
-    char why[PARTITION_WHY_MAX]; /* halted: for people */
+    char why[PARTITION_WHY_MAX]; /* halted: for people, in lines: what happened, and what to do */
+    int64_t moves;               /* how often a person has moved the position, as of the claim */
+    /* the offset that the group has committed in Kafka; -1: not known. went_back: it is ahead */
+    int64_t mirrored;
+    bool went_back;
 };
 
 /* What claim() in PostgreSQL answered. */
@@ -69,6 +74,7 @@ struct partition_claim {
     bool has_next, has_last;
     int64_t next_offset, last_offset;
     uint64_t last_fingerprint;
+    int64_t moves;
     char halted[PARTITION_WHY_MAX]; /* "": it is not */
 };
 
@@ -95,7 +101,7 @@ void partition_taken(struct partition *p, int64_t offset, uint64_t fingerprint);
 /* An error of this partition; words are the library's. DROP: nothing to do for it. */
 enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble,
                                          const char *words, int64_t now_us);
-/* The log begins at `low`; asked for because the last message could not be had. */
+/* The log begins at `low`; asked for because an offset could not be had. */
 enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us);
 void partition_end(struct partition *p, int64_t now_us);
 /* The verdict of time: HALT when verifying has taken too long, else DROP. */

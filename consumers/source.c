@@ -241,6 +241,7 @@ int source_new(const struct source_settings *settings, const struct source_hooks
         goto fail;
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, source_on_client_error);
+    rd_kafka_conf_set_offset_commit_cb(conf, source_on_mirrored);
     s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof(words));
     if (s->rk == NULL) {
         error_set(ret_error, EX_CONFIG, "making the Kafka consumer: %s; see kafka.properties",

@@ -63,6 +63,9 @@ struct source_hooks {
     bool (*room)(void *ctx, enum topic_kind kind, int32_t partition);
     /* Has all of this kind that was handed over been committed or dropped? */
     bool (*drained)(void *ctx, enum topic_kind kind);
+    /* Up to where all that was handed over under this generation is committed in PostgreSQL: the
+     * offset behind it; -1: nothing was ever, or the generation is over. */
+    int64_t (*booked)(void *ctx, enum topic_kind kind, int32_t partition, uint64_t generation);
     /* The source cannot go on: end the process with this exit code (75: to be started again; 78:
      * configuration). Called at most once; no message comes afterwards. */
     void (*stop)(void *ctx, int exit_code, const char *why);
@@ -105,6 +108,7 @@ struct source_status {
     unsigned partitions; /* given to us */
     unsigned waiting;    /* of these: claimed not yet, or not yet verified */
     unsigned paused, halted;
+    unsigned went_back;       /* behind what PostgreSQL has been at already (source_mirror.c) */
     int64_t lag;              /* messages on the topics behind our reading, as far as is known */
     uint64_t messages, bytes; /* handed over */
     uint64_t rewound;         /* dropped because they came twice */

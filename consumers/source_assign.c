@@ -187,6 +187,7 @@ static size_t announce(struct source *s)
     struct source_place *place = xcalloc(s->partitions, sizeof(*place));
     size_t n = 0;
 
+    source_mirror_read(s);
     for (size_t i = 0; i < s->partitions; i++) {
         struct partition *p = &s->partition[i];
 
@@ -228,7 +229,6 @@ static void assign_due(struct source *s, int64_t now_us)
     if (s->phase == SOURCE_IDLE) { /* all claims first, so that the accounts are known to be all */
         if (s->partitions == 0 || count(s, PARTITION_UNCLAIMED) > 0)
             return;
-        source_mirror_read(s);
         s->phase = SOURCE_ACCOUNTS;
         s->assign_due = true;
     }
@@ -323,7 +323,7 @@ static void publish_status(struct source *s)
 
     seen->reading = s->phase == SOURCE_ALL;
     seen->partitions = (unsigned)s->partitions;
-    seen->waiting = seen->paused = seen->halted = 0;
+    seen->waiting = seen->paused = seen->halted = seen->went_back = 0;
     seen->lag = 0;
     for (size_t i = 0; i < s->partitions; i++) {
         const struct partition *p = &s->partition[i];
@@ -333,6 +333,7 @@ static void publish_status(struct source *s)
         seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED &&
                          p->state != PARTITION_HALTING;
         seen->paused += p->paused;
+        seen->went_back += p->went_back;
         /* what the last fetch told, no request; -1001 where none did yet */
         if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) ==
                 RD_KAFKA_RESP_ERR_NO_ERROR &&

@@ -1,5 +1,5 @@
-/* Shared by source.c (life, polling, messages), source_errors.c and source_assign.c (claims,
- * assignment, pauses). Everything here belongs to the consumer thread, but for what stands under
+/* Shared by source.c (life, polling, messages), source_errors.c, source_claims.c, source_assign.c
+ * (assignment, pauses) and source_mirror.c (offsets committed in Kafka). Everything here belongs to the consumer thread, but for what stands under
  * `lock` and the atomics. */
 #ifndef DEBITD_CONSUMERS_SOURCE_INTERNAL_H
 #define DEBITD_CONSUMERS_SOURCE_INTERNAL_H
@@ -26,8 +26,10 @@
 #define SOURCE_CHECK_US       INT64_C(5000)
 #define SOURCE_RETRY_US       INT64_C(1000000) /* after a claim that failed */
 /* between looks whether a person has released a halted partition */
-#define SOURCE_HALTED_US      INT64_C(10000000)
-#define SOURCE_LOW_MS         3000 /* for asking a broker where a log begins */
+#define SOURCE_HALTED_US      INT64_C(5000000)
+#define SOURCE_MIRROR_US      INT64_C(5000000) /* between commits of offsets in Kafka */
+/* for asking a broker where a log begins, or what the group has committed */
+#define SOURCE_LOW_MS         3000
 
 enum source_phase {
     SOURCE_IDLE,     /* nothing assigned, or claims are open */
@@ -71,8 +73,10 @@ struct source {
     int64_t claim_at_us; /* no claim before then: the last one failed */
     int64_t check_at_us; /* when the next look at the state is due */
     int64_t status_at_us;
+    int64_t mirror_at_us; /* when the next commit in Kafka is due */
     struct source_status seen;
     struct complaint claim_trouble, topic_trouble[2], broker_trouble, denied_trouble;
+    bool mirror_denied; /* and told */
 
     pthread_t thread;
     _Atomic uint64_t beat;
@@ -86,7 +90,24 @@ struct source {
     size_t fences;
 };
 
+/* source_claims.c */
+/* what others have claimed, what is to be claimed, what is to be halted */
+void source_claim(struct source *s, int64_t now_us);
+void source_tell_halt(const struct partition *p, const char *what);
+
+/* source_mirror.c */
+/* Of what has been claimed and not been announced: is Kafka ahead of the books? */
+void source_mirror_read(struct source *s);
+/* Commits in Kafka how far the books are, when that is due. */
+void source_mirror(struct source *s, int64_t now_us);
+/* Of those commits; called by rd_kafka_consumer_poll. */
+void source_on_mirrored(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                        rd_kafka_topic_partition_list_t *list, void *opaque);
+
 /* source_assign.c */
+void source_look_soon(struct source *s);
+/* The generation of the partition is over. */
+void source_revoke(struct source *s, struct partition *p);
 struct partition *source_find(struct source *s, enum topic_kind kind, int32_t number);
 /* ASSIGN: replaces everything */
 void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list);

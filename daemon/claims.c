@@ -69,10 +69,12 @@ enum source_answer claims_cluster(struct claims *c, const char *cluster_id, stru
     if (strcmp(pg_text(r, 0, 0), cluster_id) == 0)
         return SOURCE_DONE;
     error_set(ret_error, EX_CONFIG,
-              "the positions in this database belong to the Kafka cluster \"%s\", but "
-              "kafka.bootstrap_servers leads to \"%s\": offsets of one mean nothing on the other; "
-              "check kafka.bootstrap_servers and postgres.conninfo",
-              pg_text(r, 0, 0), cluster_id);
+              "the positions in this database belong to the Kafka cluster %s, but "
+              "kafka.bootstrap_servers leads to %s: offsets of one mean nothing on the other. Check "
+              "kafka.bootstrap_servers and postgres.conninfo; if this cluster holds the same topics, "
+              "offset by offset (restored, or mirrored with its offsets): debitctl position "
+              "adopt-cluster %s --reason 'WHY'",
+              pg_text(r, 0, 0), cluster_id, cluster_id);
     return SOURCE_REFUSED;
 }
 
@@ -112,6 +114,7 @@ enum source_answer claims_claim(struct claims *c, const char *topic, int32_t par
         .next_offset = pg_null(r, 0, 1) ? 0 : pg_text_int(r, 0, 1),
         .last_offset = pg_null(r, 0, 2) ? 0 : pg_text_int(r, 0, 2),
         .last_fingerprint = pg_null(r, 0, 3) ? 0 : (uint64_t)pg_text_int(r, 0, 3),
+        .moves = pg_text_int(r, 0, 5),
     };
     snprintf(ret->halted, sizeof(ret->halted), "%s", pg_null(r, 0, 4) ? "" : pg_text(r, 0, 4));
     return SOURCE_DONE;

@@ -113,6 +113,12 @@ static bool on_drained(void *ctx, enum topic_kind kind)
     return true;
 }
 
+static int64_t on_booked(void *ctx, enum topic_kind kind, int32_t partition, uint64_t generation)
+{
+    struct service *s = ctx;
+    return writer_booked(writer_of(s, kind, partition), partition, generation);
+}
+
 static void on_stop(void *ctx, int exit_code, const char *why)
 {
     struct service *s = ctx;
@@ -236,6 +242,7 @@ static int make(struct service *s, struct error *ret_error)
         .put = on_put,
         .room = on_room,
         .drained = on_drained,
+        .booked = on_booked,
         .stop = on_stop,
     };
     return source_new(&settings, &hooks, &s->source, ret_error);
@@ -362,7 +369,11 @@ void service_view(struct service *s, int64_t now_us, struct service_view *ret)
                  (unsigned long long)rate, (long long)source.lag);
     if (source.halted && !*v.trouble)
         snprintf(v.trouble, sizeof(v.trouble),
-                 "%u partitions are halted: see api.position and the log", source.halted);
+                 "%u partitions are halted: see debitctl position list", source.halted);
+    if (source.went_back && !*v.trouble)
+        snprintf(v.trouble, sizeof(v.trouble),
+                 "PostgreSQL has gone back, %u partitions are read again: see the log",
+                 source.went_back);
     *ret = v;
 }
 

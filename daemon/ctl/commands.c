@@ -117,6 +117,29 @@ static const struct ctl_command commands[] = {
       { LIMIT, { "all", NULL, "those that were released, too" } },
       ctl_parked_list },
 
+    { "position", "list", "", 0, 0, "where each partition stands, why it is halted, who moved it",
+      "lag: messages that are not in the books yet; empty where Kafka does not say. passed_over and\n"
+      "read_again: offsets, by all moves of `position set`.",
+      { { 0 } },
+      ctl_position_list },
+    { "position", "set", "TOPIC PARTITION OFFSET|earliest|latest", 3, 3,
+      "go on reading from another offset, or let a halted partition go on",
+      "The one command that moves a position; the move is kept in api.position_move. Reading goes on\n"
+      "at OFFSET, without the comparison with the message before it. Going back is safe: what was\n"
+      "booked within the dedup window is a duplicate. Going forward passes over messages: they are\n"
+      "in the books only if they are sent again. debitd may run. Refused: an offset that the topic\n"
+      "does not hold, or one from before the dedup window. Roles: debitd_admin, or the owner.",
+      { { "reason", "TEXT", "why; kept with the move; required" },
+        { "force", NULL, "do it although it is refused, or Kafka cannot be asked" } },
+      ctl_position_set },
+    { "position", "adopt-cluster", "CLUSTER", 1, 1,
+      "the positions belong to this Kafka cluster from now on",
+      "For a cluster that was restored, or mirrored with its offsets. Positions stay as they are; each\n"
+      "partition is still compared with the message that was booked last, and halted where that is\n"
+      "not on it. Roles: debitd_admin, or the owner.",
+      { { "reason", "TEXT", "why; kept in api.cluster_move; required" } },
+      ctl_position_adopt_cluster },
+
     { "rate", NULL, "", 0, 0, "rate usage events from standard input; no server, no clock",
       "One JSON line an event; quotas count from zero over the input.",
       { { "catalog", "FILE", "the catalogue file" },

@@ -24,6 +24,10 @@ int ctl_estimate(struct ctl *c, struct error *ret_error) MUST_CHECK;
 int ctl_rejected_list(struct ctl *c, struct error *ret_error) MUST_CHECK;
 int ctl_rejected_show(struct ctl *c, struct error *ret_error) MUST_CHECK;
 int ctl_parked_list(struct ctl *c, struct error *ret_error) MUST_CHECK;
+/* position.c */
+int ctl_position_list(struct ctl *c, struct error *ret_error) MUST_CHECK;
+int ctl_position_set(struct ctl *c, struct error *ret_error) MUST_CHECK;
+int ctl_position_adopt_cluster(struct ctl *c, struct error *ret_error) MUST_CHECK;
 /* verify.c, status.c */
 int ctl_verify(struct ctl *c, struct error *ret_error) MUST_CHECK;
 int ctl_status(struct ctl *c, struct error *ret_error) MUST_CHECK;

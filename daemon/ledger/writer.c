@@ -106,6 +106,12 @@ bool writer_find(struct writer *w, int32_t partition, uint64_t generation, struc
     return ours;
 }
 
+int64_t writer_booked(struct writer *w, int32_t partition, uint64_t generation)
+{
+    struct held h;
+    return writer_find(w, partition, generation, &h) ? h.next_offset : -1;
+}
+
 void writer_moved(struct writer *w, const struct part *p)
 {
     pthread_mutex_lock(&w->lock);

@@ -51,6 +51,9 @@ void writer_revoked(struct writer *w, int32_t partition, uint64_t generation);
 int writer_put(struct writer *w, struct message *m, size_t bytes) MUST_CHECK;
 bool writer_has_room(struct writer *w);   /* the queue is down to a third */
 bool writer_is_drained(struct writer *w); /* all that was put has been released */
+/* The offset behind the last message of this generation that is committed; -1: none, or it is
+ * over. */
+int64_t writer_booked(struct writer *w, int32_t partition, uint64_t generation);
 void writer_reload(struct writer *w, const struct writer_settings *settings);
 /* Books what is queued, then ends; what cannot be booked because PostgreSQL is away is dropped: it
  * is read again at the next start. 1: not done in time. */

@@ -29,3 +29,16 @@ SELECT p.topic, p.partition, p."offset", p.reason, p.detail, p.account AS accoun
 CREATE OR REPLACE VIEW api.position WITH (security_invoker = true) AS
 SELECT p.topic, p.partition, p.next_offset, p.booked, p.duplicates, p.rejected, p.parked, p.skipped, p.last_event_time, p.updated_at
   FROM debitd.position p;
+
+-- What people decided about positions (debitctl position set). Offsets passed over are in none of the
+-- five counts of api.position, those read again are in them twice. log_begin and log_end: what the
+-- log held then, null where Kafka did not say; halted: why the partition stood still, null: it did not.
+CREATE OR REPLACE VIEW api.position_move WITH (security_invoker = true) AS
+SELECT m.topic, m.partition, m.moved_at, m.moved_by, m.role, m.from_offset, m.to_offset, m.passed_over, m.read_again,
+       m.log_begin, m.log_end, m.forced, m.halted, m.reason
+  FROM debitd.position_move m;
+
+-- The same of the Kafka cluster that the positions belong to (debitctl position adopt-cluster).
+CREATE OR REPLACE VIEW api.cluster_move WITH (security_invoker = true) AS
+SELECT m.moved_at, m.moved_by, m.role, m.from_cluster, m.to_cluster, m.reason
+  FROM debitd.cluster_move m;

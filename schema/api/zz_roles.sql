@@ -4,7 +4,7 @@
 --   debitd_writer   the daemon: books; no DDL, no UPDATE or DELETE on entries and identities
 --   debitd_reader   all of api
 --   debitd_account  api, but only the rows of the account in setting debitd.account
---   debitd_admin    api, and the account operations
+--   debitd_admin    api, the account operations, and where reading goes on
 --
 -- Views of api run with the rights of who reads them (security_invoker), so that row-level security
 -- of the tables behind holds for them; hence the SELECT on these tables. It stands on the
@@ -85,6 +85,11 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA debitd TO debitd_writer;
 -- Functions: PostgreSQL lets everybody call every function unless told otherwise.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA debitd, api FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA debitd TO debitd_writer;
+-- Where reading goes on is decided by people, not by the daemon.
+REVOKE EXECUTE ON FUNCTION debitd.move_position(text, integer, bigint, text, text, bigint, bigint, boolean),
+    debitd.adopt_cluster(text, text, text) FROM debitd_writer;
+GRANT EXECUTE ON FUNCTION debitd.move_position(text, integer, bigint, text, text, bigint, bigint, boolean),
+    debitd.adopt_cluster(text, text, text) TO debitd_admin;
 -- What views of api and functions that only read need.
 GRANT EXECUTE ON FUNCTION debitd.now(), debitd.month_of(timestamptz), debitd.start_of(date), debitd.plain(numeric),
     debitd.round_half_even(numeric, integer), debitd.mul_div_half_even(numeric, numeric, numeric, integer),
@@ -101,7 +106,7 @@ BEGIN
     FOR object IN SELECT c.oid::regclass AS name, c.relname FROM pg_class c WHERE c.relnamespace = 'api'::regnamespace AND c.relkind = 'v' LOOP
         EXECUTE format('GRANT SELECT ON %s TO debitd_writer, debitd_reader, debitd_admin', object.name);
         -- Not to accounts: what other people's messages said, and what the provider charges.
-        IF object.relname NOT IN ('rejected', 'position', 'price') THEN
+        IF object.relname NOT IN ('rejected', 'position', 'position_move', 'cluster_move', 'price') THEN
             EXECUTE format('GRANT SELECT ON %s TO debitd_account', object.name);
         END IF;
     END LOOP;

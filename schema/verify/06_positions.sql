@@ -1,13 +1,17 @@
--- Positions: rejected and parked messages are as many as their rows and lie before the offset that
--- is next; the five counts together are not more than the offsets; what counts as booked is not
--- less than the entries of messages, nor more than the identities of what was booked (while none
--- of these is purged).
+-- Positions: rejected and parked messages are as many as their rows and lie before the highest offset
+-- that was ever next; the five counts together are not more than the offsets that were read, where
+-- what a person has moved a position over (debitd.position_move) is not read, or read again; what
+-- counts as booked is not less than the entries of messages, nor more than the identities of what was
+-- booked (while none of these is purged).
 WITH place AS (
-    SELECT p.topic, p.partition, count(*) AS parked, max(p."offset") AS last FROM debitd.parked p GROUP BY 1, 2
-), refused AS ( -- what was parked first and rejected on release counts as parked
-    SELECT r.topic, r.partition, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM debitd.parked p
-               WHERE p.topic = r.topic AND p.partition = r.partition AND p."offset" = r."offset")) AS rejected, max(r."offset") AS last
-      FROM debitd.rejected r GROUP BY 1, 2
+    SELECT p.topic, p.partition, count(*) AS parked, max(p."offset") AS last,
+           count(*) FILTER (WHERE p.outcome = 'rejected') AS refused_later
+      FROM debitd.parked p GROUP BY 1, 2
+), refused AS (
+    SELECT r.topic, r.partition, count(*) AS rejected, max(r."offset") AS last FROM debitd.rejected r GROUP BY 1, 2
+), moved AS (
+    SELECT m.topic, m.partition, max(m.from_offset) AS reached, sum(m.passed_over - m.read_again) AS not_read
+      FROM debitd.position_move m GROUP BY 1, 2
 ), booked AS (
     SELECT (SELECT coalesce(sum(p.booked), 0) FROM debitd.position p) AS counted,
            (SELECT count(*) FROM debitd.ledger l WHERE l.type IN ('usage', 'void')
@@ -21,13 +25,17 @@ WITH place AS (
       FROM debitd.position p
       FULL JOIN place k ON k.topic = p.topic AND k.partition = p.partition
       FULL JOIN refused r ON r.topic = coalesce(p.topic, k.topic) AND r.partition = coalesce(p.partition, k.partition)
+      LEFT JOIN moved m ON m.topic = p.topic AND m.partition = p.partition
      CROSS JOIN LATERAL (VALUES
            ('parked', coalesce(p.parked, 0), coalesce(k.parked, 0), coalesce(p.parked, 0) <> coalesce(k.parked, 0)),
-           ('rejected', coalesce(p.rejected, 0), coalesce(r.rejected, 0), coalesce(p.rejected, 0) <> coalesce(r.rejected, 0)),
-           ('next_offset, and a message beyond it', coalesce(p.next_offset, 0), greatest(k.last, r.last),
-            greatest(k.last, r.last) >= coalesce(p.next_offset, 0)),
-           ('next_offset, and messages counted', coalesce(p.next_offset, 0), p.booked + p.duplicates + p.rejected + p.parked + p.skipped,
-            p.booked + p.duplicates + p.rejected + p.parked + p.skipped > coalesce(p.next_offset, 0))
+           -- what was parked first and rejected on release counts as parked
+           ('rejected', coalesce(p.rejected, 0), coalesce(r.rejected, 0) - coalesce(k.refused_later, 0),
+            coalesce(p.rejected, 0) <> coalesce(r.rejected, 0) - coalesce(k.refused_later, 0)),
+           ('highest offset that was next, and a message beyond it', greatest(p.next_offset, m.reached, 0), greatest(k.last, r.last),
+            greatest(k.last, r.last) >= greatest(p.next_offset, m.reached, 0)),
+           ('offsets read, and messages counted', coalesce(p.next_offset, 0) - coalesce(m.not_read, 0),
+            p.booked + p.duplicates + p.rejected + p.parked + p.skipped,
+            p.booked + p.duplicates + p.rejected + p.parked + p.skipped > coalesce(p.next_offset, 0) - coalesce(m.not_read, 0))
            ) AS c (what, recorded, computed, differs)
      WHERE c.differs
     UNION ALL

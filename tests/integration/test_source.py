@@ -81,35 +81,6 @@ def test_a_position_that_somebody_else_has_claimed_is_claimed_back(world):
 
 
 @pytest.mark.world(partitions=1)
-def test_a_topic_that_was_made_anew_is_halted_before_anything_of_it_is_booked(world):
-    world.catalog()
-    opened(world, names(1))
-    daemon = world.start()
-    used(world, names(1) * 10)
-    world.wait_booked(10)
-    daemon.stop()
-    topic = world.topics["usage"]
-    world.kafka.delete_topics([topic])
-    world.wait(lambda: topic not in world.kafka.admin().list_topics(timeout=10).topics, "the topic to be gone")
-    world.kafka.create_topic(topic, 1)
-    used(world, names(1) * 25)  # more than before: the position exists on the new topic too
-    world.flush()
-    daemon = world.start()
-    halted = "SELECT halted FROM debitd.position WHERE topic = %s"
-    world.wait(lambda: world.value(halted, [topic]), "the partition to be halted")
-    assert "the message at offset 9 is not the one that was booked from there" in world.value(halted, [topic])
-    assert entries(world) == 10
-    assert f"WHERE topic = '{topic}' AND partition = 0" in daemon.text()
-    daemon.stop()
-
-    # A person has looked: the new topic is to be read from its beginning.
-    world.sql("UPDATE debitd.position SET next_offset = 0, last_offset = NULL, last_fingerprint = NULL, halted = NULL"
-              " WHERE topic = %s AND partition = 0", [topic])
-    world.start()
-    world.wait_booked(35)  # (verify cannot fit the offsets of two topics into one position any more)
-
-
-@pytest.mark.world(partitions=1)
 def test_a_halted_partition_does_not_hold_up_the_others_and_is_read_again_once_released(world):
     world.catalog()
     opened(world, names(2))
@@ -126,7 +97,7 @@ def test_a_halted_partition_does_not_hold_up_the_others_and_is_read_again_once_r
     assert entries(world) == 1
     assert "is halted and stays so: by hand" in daemon.text()
     world.sql("UPDATE debitd.position SET halted = NULL")
-    world.wait_booked(2)  # looked for every 10 s
+    world.wait_booked(2)  # looked for every 5 s
 
 
 def test_a_missing_topic_is_named_with_the_command_that_creates_it_and_is_read_once_it_is_there(world):
