@@ -3,6 +3,7 @@
 #include "ledger/batch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <string.h>
 
@@ -123,6 +124,7 @@ enum pg_outcome take_begin(struct ingest *g, int parts)
         o = take_books(g);
     for (int i = 0; o == PG_DONE && i < parts; i++)
         o = pg_pipeline_result(g->pg, NULL, NULL);
+    FAULT_POINT("ingest.advanced");
     return o;
 }
 

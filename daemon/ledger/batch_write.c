@@ -3,6 +3,7 @@
 #include "ledger/batch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -544,12 +545,16 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
     sent += send_forgotten(g);
     sent += send_batch_row(g);
     sent += send_counts(g, part, parts);
+    FAULT_POINT("ingest.commit");
     pg_pipeline_send(g->pg, &g->st->commit, NULL);
+    pg_pipeline_flush(g->pg);
+    FAULT_POINT("ingest.commit_sent");
     o = take_sent(g, &sent);
     if (o != PG_DONE)
         return o;
     char tag[32] = "";
     o = pg_pipeline_result(g->pg, NULL, tag);
+    FAULT_POINT("ingest.committed");
     if (o == PG_DONE && strcmp(tag, "COMMIT") != 0)
         return PG_RETRY; /* the server rolled back instead */
     enum pg_outcome left = pg_pipeline_leave(g->pg);
@@ -559,6 +564,7 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
 enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts)
 {
     enum pg_outcome o = pg_pipeline_leave(g->pg); /* COPY is forbidden in pipeline mode */
+    FAULT_POINT("ingest.copy");
     if (o == PG_DONE)
         o = copy_keys(g);
     if (o == PG_DONE)

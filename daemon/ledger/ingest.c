@@ -1,6 +1,7 @@
 /* A batch from its first message to COMMIT: what its runs share. */
 #include "ledger/batch.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "catalogue/store.h"
 #include "consumers/accounts.h"
@@ -123,6 +124,7 @@ enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
     if (o != PG_DONE)
         return o;
     begin_run(g);
+    FAULT_POINT("ingest.begin");
     if (g->kind == TOPIC_ACCOUNTS) {
         o = batch_operations(g, part, parts);
     } else if ((o = batch_read(g, part, parts)) == PG_DONE) {

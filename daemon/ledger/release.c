@@ -1,6 +1,7 @@
 /* Brings parked messages into the books. */
 #include "ledger/release.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <string.h>
@@ -108,6 +109,7 @@ enum pg_outcome release_parked(struct ingest *g, int *ret_released, struct error
     *ret_released = 0;
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
     enum pg_outcome o = candidates(g, &r);
+    FAULT_POINT("release.found");
     ingest_clear(g);
     g->releasing = true;
     for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {

@@ -2,6 +2,7 @@
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -133,6 +134,7 @@ static enum relay_step give_back(struct relay *r)
 
     if (step == STEP_DONE)
         step = aborted;
+    FAULT_POINT("relay.aborted");
     /* aborted for certain: none of it is on the topics */
     for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
         if (r->topic[o].partitions > 0)
@@ -156,6 +158,7 @@ static enum relay_step round_once(struct relay *r, bool *ret_busy, bool *ret_ane
         return step;
     }
     step = rows_claim(r);
+    FAULT_POINT("relay.claimed");
     if (step == STEP_DONE)
         step = topics_publish(r, &refused);
     if (step != STEP_DONE)
@@ -164,9 +167,11 @@ static enum relay_step round_once(struct relay *r, bool *ret_busy, bool *ret_ane
         *ret_anew = true;
         return give_back(r);
     }
+    FAULT_POINT("relay.committed");
     step = rows_mark_parcels(r);
     if (step != STEP_DONE)
         return step;
+    FAULT_POINT("relay.marked");
     if (r->alone > 0)
         r->alone--;
     *r->bare = '\0';
@@ -223,8 +228,10 @@ static enum relay_step term(struct relay *r)
     r->seen.starts++;
     enter(r, RELAY_RECOVERING);
     step = rows_epoch(r);
+    FAULT_POINT("relay.epoch");
     if (step == STEP_DONE)
         step = topics_connect(r);
+    FAULT_POINT("relay.fenced");
     if (step == STEP_DONE)
         step = topics_read_back(r);
     if (step != STEP_DONE)

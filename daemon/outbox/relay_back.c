@@ -3,6 +3,7 @@
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -190,6 +191,7 @@ enum relay_step topics_read_back(struct relay *r)
     }
     if (step == STEP_DONE && b.list->cnt > 0)
         step = read_topics(&b);
+    FAULT_POINT("relay.read_back");
     for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
         if (r->topic[o].reading_back)
             step = rows_reset(r, (enum outbox)o);

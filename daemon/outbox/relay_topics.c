@@ -3,6 +3,7 @@
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -313,6 +314,7 @@ enum relay_step topics_publish(struct relay *r, size_t *ret_refused)
     *ret_refused = r->refused;
     if (step != STEP_DONE || *ret_refused > 0)
         return step;
+    FAULT_POINT("relay.produced");
     atomic_fetch_add(&r->beat, 1);
     error = rd_kafka_commit_transaction(r->producer, NEVER_MS);
     if (error == NULL) {

@@ -94,6 +94,7 @@ class Debitd:
         self.folder, self.name = Path(folder), name
         self.config_path = self.folder / f"{name}.conf"
         self.log = self.folder / f"{name}.log"
+        self.fault_path = self.folder / f"{name}.fault"
         self.configure(config)
         self.child, self.said = None, []
 
@@ -102,7 +103,8 @@ class Debitd:
         self.config = config
         write_config(self.config_path, config)
 
-    def start(self, wait=True, timeout=30, env=None):
+    def start(self, wait=True, timeout=30, env=None, fault=None):
+        """`fault`: starts the one with fault points (daemon/base/fault.h), this one laid on, or "" for none yet."""
         assert self.child is None, "it runs already"
         self.said = []
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -112,7 +114,12 @@ class Debitd:
         self.listener = threading.Thread(target=self._listen, args=(self.notify, self.said), daemon=True)
         self.listener.start()
         environment = {**os.environ, "NOTIFY_SOCKET": "@" + address[1:], **(env or {})}
-        self.child = process.start([str(build_folder() / "debitd"), "--config", str(self.config_path)], self.log,
+        program = "debitd"
+        if fault is not None:
+            program, environment["DEBITD_FAULT"] = "tests/debitd_faults", str(self.fault_path)
+            if fault:
+                self.fault(fault)
+        self.child = process.start([str(build_folder() / program), "--config", str(self.config_path)], self.log,
                                    cwd=TOP, env=environment)
         if wait:
             self.wait_ready(timeout)
@@ -129,6 +136,23 @@ class Debitd:
     def heard(self):
         """Every line that the daemon told its service manager since its start."""
         return self.said
+
+    def fault(self, point, how="KILL", passage=1):
+        """SIGKILL or SIGSTOP ("STOP") at the so-manieth passage of a fault point from now on, of a daemon that was started
+        with `fault`. Takes the place of one that was laid on before."""
+        new = self.fault_path.with_suffix(".new")
+        new.write_text(f"{point} {passage} {how}")
+        new.rename(self.fault_path)
+
+    def stands_still(self):
+        """Has it been stopped by SIGSTOP, all its threads?"""
+        states = [Path(f"/proc/{self.child.pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
+                  for thread in os.listdir(f"/proc/{self.child.pid}/task")]
+        return set(states) == {"T"}
+
+    def go_on(self):
+        """SIGCONT."""
+        self.child.send_signal(signal.SIGCONT)
 
     @property
     def running(self):

@@ -60,13 +60,14 @@ class World:
 
     # ---------------------------------------------------------------- programs
 
-    def start(self, n=1, wait=True, env=None, **config):
-        """Starts `n` more daemons, the configuration changed by groups (batch={"max_events": 1}). One or a list."""
+    def start(self, n=1, wait=True, env=None, fault=None, **config):
+        """Starts `n` more daemons, the configuration changed by groups (batch={"max_events": 1}). One or a list.
+        `fault`: with fault points, see Debitd.start."""
         started = []
         for _ in range(n):
             daemon = Debitd(self.folder, merge(self.config, config), f"debitd-{len(self.daemons) + 1}")
             self.daemons.append(daemon)
-            started.append(daemon.start(wait=False, env=env))
+            started.append(daemon.start(wait=False, env=env, fault=fault))
         if wait:
             for daemon in started:
                 daemon.wait_ready()
