@@ -19,7 +19,7 @@ static enum partition_verdict halt(struct partition *p, const char *what)
     snprintf(p->why, sizeof(p->why),
              "%s\n"
              "Nothing was skipped, and nothing of it is read until a person decides (debitd sees "
-             "that within 5 s):\n"
+             "that within 2 s):\n"
              "to go on at offset %lld, where the books stand, if the topic is right after all or "
              "was mended: debitctl position set %s %d %lld --reason 'WHY'\n"
              "to go on where the topic begins now (what is booked already is not booked twice): "

@@ -106,8 +106,7 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
     source_drop_all(s);
     s->seen.joined = true;
     *s->seen.trouble = '\0';
-    if (complaint_over(&s->denied_trouble))
-        log_notice("Kafka lets us in");
+    source_let_in(s);
     if (list->cnt > SOURCE_PARTITIONS_MAX) {
         source_fail(s, EX_CONFIG,
                     "the group gave this instance more than 4096 partitions; start more instances "
@@ -149,6 +148,20 @@ static void resume(struct source *s, struct partition *p)
     p->paused = false;
 }
 
+/* Waits until the library has stopped what an assignment took away. The next one, a rebalance for
+ * example, must not come before: 2.0.2 would stop the same partition a second time and abort the
+ * process (librdkafka issue 5573). Its main thread takes one thing after another, and stopping is
+ * two: the request, and the answer to it. */
+static void settle(struct source *s)
+{
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_topic_partition_list_t *ignored;
+
+        if (rd_kafka_assignment(s->rk, &ignored) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_topic_partition_list_destroy(ignored);
+    }
+}
+
 static void assign(struct source *s)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)s->partitions);
@@ -175,6 +188,7 @@ static void assign(struct source *s)
     }
     err = rd_kafka_assign(s->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
+    settle(s);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     snprintf(why, sizeof(why), "assigning partitions in librdkafka: %s", rd_kafka_err2str(err));
@@ -357,6 +371,7 @@ void source_work(struct source *s, int64_t now_us)
     unpause_due(s);
     assign_due(s, now_us);
     source_mirror(s, now_us);
+    source_still_denied(s, now_us);
     for (size_t i = 0; i < s->partitions; i++)
         busy |= s->partition[i].paused;
     busy |= s->phase == SOURCE_ACCOUNTS;

@@ -26,7 +26,7 @@
 #define SOURCE_CHECK_US       INT64_C(5000)
 #define SOURCE_RETRY_US       INT64_C(1000000) /* after a claim that failed */
 /* between looks whether a person has released a halted partition */
-#define SOURCE_HALTED_US      INT64_C(5000000)
+#define SOURCE_HALTED_US      INT64_C(2000000)
 #define SOURCE_MIRROR_US      INT64_C(5000000) /* between commits of offsets in Kafka */
 /* for asking a broker where a log begins, or what the group has committed */
 #define SOURCE_LOW_MS         3000
@@ -77,6 +77,10 @@ struct source {
     struct source_status seen;
     struct complaint claim_trouble, topic_trouble[2], broker_trouble, denied_trouble;
     bool mirror_denied; /* and told */
+    bool denied;        /* by the brokers as a whole */
+    bool topic_denied[2];
+    int64_t denied_at_us; /* when it is looked at again */
+    char denial[KAFKA_DENIAL_MAX];
 
     pthread_t thread;
     _Atomic uint64_t beat;
@@ -120,6 +124,14 @@ void source_hold(struct source *s, struct partition *p, struct message *m, int64
 /* tries s->stuck once more, naps, or pauses it */
 void source_unstick(struct source *s, int64_t now_us);
 bool source_kind_of(const struct source *s, const char *topic, enum topic_kind *ret);
+
+/* source_denied.c */
+/* rkm: the error's message, NULL: an error of the client as a whole */
+void source_on_denied(struct source *s, const rd_kafka_message_t *rkm, int code, const char *words);
+/* The brokers talk to us. */
+void source_let_in(struct source *s);
+/* tells it, and tries what may end it */
+void source_still_denied(struct source *s, int64_t now_us);
 
 /* source_errors.c */
 void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us);

@@ -232,7 +232,7 @@ static int carry_out(struct ctl *c, const struct move *m, struct error *e)
         printf("; %s offsets are passed over", pg_text(r, 0, 4));
     if (pg_text_int(r, 0, 5) > 0)
         printf("; %s offsets are read again", pg_text(r, 0, 5));
-    printf("; a running debitd sees it within 5 s\n");
+    printf("; a running debitd sees it within 2 s\n");
     return 0;
 }
 
