@@ -92,8 +92,10 @@ static void on_record(struct source *s, rd_kafka_message_t *rkm, int64_t now_us)
         rd_kafka_message_destroy(rkm);
         return;
     }
-    if (complaint_over(&s->broker_trouble) + complaint_over(&s->denied_trouble) > 0)
+    if (complaint_over(&s->broker_trouble))
         *s->seen.trouble = '\0';
+    if (s->denied)
+        source_let_in(s);
     m = message_of(s, p, rkm);
     v = partition_record(p, m->offset, m->fingerprint, now_us);
     if (v == PARTITION_TAKE) {

@@ -112,6 +112,7 @@ struct source_status {
     int64_t lag;              /* messages on the topics behind our reading, as far as is known */
     uint64_t messages, bytes; /* handed over */
     uint64_t rewound;         /* dropped because they came twice */
+    bool denied;              /* a topic may not be read: nothing of it is booked */
     char trouble[256];        /* what holds it up now, for people; "": nothing */
 };
 void source_status(struct source *s, struct source_status *ret);

@@ -84,29 +84,12 @@ static void on_partition_trouble(struct source *s, const rd_kafka_message_t *rkm
     source_verdict(s, p, v);
 }
 
-/* The broker does not trust us, or we do not trust it: told until a message comes. */
-static void on_denied(struct source *s, int code, const char *words, int64_t now_us)
-{
-    char why[KAFKA_DENIAL_MAX];
-    struct error error = { 0 };
-    unsigned repeats;
-
-    kafka_note(&s->client, code, words);
-    kafka_denial(&s->client, s->kafka, code, why);
-    if (kafka_login_again(s->rk, s->kafka, &error) != 0)
-        snprintf(why, sizeof(why), "%.500s", error.text);
-    snprintf(s->seen.trouble, sizeof(s->seen.trouble), "Kafka: %.240s", why);
-    s->status_at_us = 0;
-    if (complaint_due(&s->denied_trouble, now_us, &repeats))
-        log_error("Kafka refuses us, or we refuse it: %s", why);
-}
-
 /* What concerns no partition and is over, or not, without us. */
 static void on_condition(struct source *s, const char *name, const char *words, int64_t now_us)
 {
     unsigned repeats;
 
-    if (!s->denied_trouble.raised) /* then that is why no broker answers */
+    if (!s->denied) /* then that is why no broker answers */
         snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.250s", words);
     s->status_at_us = 0;
     if (complaint_due(&s->broker_trouble, now_us, &repeats))
@@ -134,7 +117,7 @@ void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t no
         on_end(s, rkm, now_us);
         return;
     case KAFKA_DENIED:
-        on_denied(s, (int)rkm->err, words, now_us);
+        source_on_denied(s, rkm, (int)rkm->err, words);
         return;
     case KAFKA_TRANSIENT:
         on_condition(s, name, words, now_us);
@@ -167,13 +150,15 @@ void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t no
 void source_on_client_error(rd_kafka_t *rk, int code, const char *words, void *opaque)
 {
     struct source *s = ((struct kafka_client *)opaque)->owner;
-    enum kafka_trouble trouble = kafka_classify(code);
+    enum kafka_trouble trouble;
 
     (void)rk;
+    code = kafka_true_code(&s->client, code);
+    trouble = kafka_classify(code);
     if (trouble == KAFKA_FATAL || trouble == KAFKA_FENCED)
         on_fatal(s, words);
     else if (trouble == KAFKA_DENIED)
-        on_denied(s, code, words, monotonic_us());
+        source_on_denied(s, NULL, code, words);
     else
         on_condition(s, rd_kafka_err2name((rd_kafka_resp_err_t)code), words, monotonic_us());
 }

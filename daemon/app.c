@@ -251,7 +251,9 @@ static int wait_for_database(struct app *a, bool *ret_end)
         }
         if (complaint_due(&complaint, monotonic_us(), &repeats))
             log_warning("waiting for PostgreSQL: %s", e.text);
-        tell(a, "waiting for PostgreSQL", "");
+        char news[sizeof(a->news)];
+        snprintf(news, sizeof(news), "waiting for PostgreSQL: %.500s", e.text);
+        tell(a, news, "");
         notify_extend(EXTEND_US);
         notify_watchdog();
         int signo = next_signal(a, DATABASE_RETRY_US);

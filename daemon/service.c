@@ -354,7 +354,7 @@ void service_view(struct service *s, int64_t now_us, struct service_view *ret)
     if (*relay.trouble && !*v.trouble)
         snprintf(v.trouble, sizeof(v.trouble), "relay: %.280s", relay.trouble);
     feel(s, &v, "keeper", keeper_heartbeat(s->keeper), WRITER_LIMIT_US, now_us);
-    v.ready = source.joined;
+    v.ready = source.joined && !source.denied;
     int64_t span_us = now_us - s->viewed_us;
     uint64_t rate = s->viewed_us && span_us > 0
                         ? (settled - s->settled) * (uint64_t)US_PER_SECOND / (uint64_t)span_us

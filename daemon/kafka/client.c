@@ -129,8 +129,9 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     struct kafka_client *c = rk ? rd_kafka_opaque(rk) : NULL;
     unsigned quiet = 0;
 
-    /* Which of the shared properties do not apply to this kind of client is of no interest. */
-    if (strcmp(facility, "CONFWARN") == 0 || (c != NULL && !log_due(c, &quiet)))
+    /* Which of the shared properties do not apply to this kind of client is of no interest; a
+     * certificate that was refused is told by whoever needed it (trust.c). */
+    if (strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "SSLCERTVRFY") == 0 || (c != NULL && !log_due(c, &quiet)))
         return;
     if (level > LOG_LEVEL_INFO)
         level = LOG_LEVEL_DEBUG;

@@ -104,6 +104,9 @@ void kafka_watch(struct rd_kafka_conf_s *conf);
 /* Keeps an error of the client as a whole, where it is KAFKA_DENIED. For owners whose error
  * callback is not that of kafka_watch. */
 void kafka_note(struct kafka_client *c, int code, const char *words);
+/* librdkafka calls a refused certificate a lost connection now and then: RD_KAFKA_RESP_ERR__SSL
+ * where that is so, else the code. */
+int kafka_true_code(struct kafka_client *c, int code);
 /* The denial `code` (0: the last that was kept) for a person, as "why; what to do". False, and "",
  * where there is none. */
 #define KAFKA_DENIAL_MAX 1000

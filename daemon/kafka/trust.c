@@ -23,10 +23,18 @@ void kafka_note(struct kafka_client *c, int code, const char *words)
     pthread_mutex_unlock(&c->lock);
 }
 
+int kafka_true_code(struct kafka_client *c, int code)
+{
+    pthread_mutex_lock(&c->lock);
+    bool refused = *c->certificate != '\0';
+    pthread_mutex_unlock(&c->lock);
+    return refused && code == RD_KAFKA_RESP_ERR__TRANSPORT ? RD_KAFKA_RESP_ERR__SSL : code;
+}
+
 static void on_error(rd_kafka_t *rk, int code, const char *words, void *opaque)
 {
     (void)rk;
-    kafka_note(opaque, code, words);
+    kafka_note(opaque, kafka_true_code(opaque, code), words);
 }
 
 /* Called for each certificate of a broker's chain, after OpenSSL has judged it; its verdict stands. */

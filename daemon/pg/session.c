@@ -1,6 +1,7 @@
 /* Connecting, statements one at a time, and what is said when one fails. */
 #include "pg/internal.h"
 
+#include "base/log.h"
 #include "base/slice.h"
 
 #include <stdio.h>
@@ -61,10 +62,16 @@ const char *pg_last_sqlstate(const struct pg_session *s)
     return s->last_sqlstate;
 }
 
-static void ignore_notice(void *arg, const PGresult *r)
+/* Warnings only (client_min_messages). The one that matters: the wait for a synchronous standby was
+ * cancelled. Its COMMIT has happened here, so entries and positions agree and the answer stands; but
+ * a failover now would lose both, and a person has to know. */
+static void tell_warning(void *arg, const PGresult *r)
 {
-    (void)arg;
-    (void)r;
+    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);
+    const char *name = PQparameterStatus(arg, "application_name");
+    log_warning("%s: PostgreSQL warns: %s%s%s", name ? name : "debitd", text ? text : "",
+                detail ? ": " : "", detail ? detail : "");
 }
 
 /* libpq gives no SQLSTATE for a connection that was refused, so its words decide: only these mean
@@ -99,9 +106,17 @@ static int open_failed(struct pg_session *s, struct error *ret_error)
     while (n && why[n - 1] == ' ')
         n--;
     why[n] = '\0';
-    error_set(ret_error, connect_exit_code(why),
-              "cannot connect to PostgreSQL at %s: %s; check postgres.conninfo with: psql \"%s\"",
-              where, why, where);
+    if (strstr(why, "certificate verify failed"))
+        error_set(ret_error, connect_exit_code(why),
+                  "cannot connect to PostgreSQL at %s: %s: the server's certificate is not of the "
+                  "authority in sslrootcert, or its dates are over: openssl s_client -starttls "
+                  "postgres -connect HOST:PORT shows it",
+                  where, why);
+    else
+        error_set(ret_error, connect_exit_code(why),
+                  "cannot connect to PostgreSQL at %s: %s; check postgres.conninfo with: psql "
+                  "\"%s\"",
+                  where, why, where);
     pg_close(s);
     return -1;
 }
@@ -143,7 +158,7 @@ int pg_open(const char *conninfo, const char *role_of, struct pg_session **ret,
     ASSERT(s->conn != NULL);
     if (PQstatus(s->conn) != CONNECTION_OK)
         return open_failed(s, ret_error);
-    PQsetNoticeReceiver(s->conn, ignore_notice, NULL);
+    PQsetNoticeReceiver(s->conn, tell_warning, s->conn);
     if (pg_script(s, "setting up the session", session_settings, ret_error) != PG_DONE) {
         pg_close(s);
         return -1;
