@@ -5,8 +5,9 @@ moment. The same seed gives the same faults in the same order; what the machine 
 printed as it is taken; with the daemons' and the servers' logs that is also in build/chaos/SEED.
 
 When all faults of a phase are over, lag must come back to zero; after a round the books must be the model's to the last
-digit and the topics hold each alert and dead letter once; see tests/chaos/verdict.py. The last line is "0 differences" (exit code 0); any failure is
-exit code 1, with where the evidence lies and the command that repeats it.
+digit and the topics hold each alert and dead letter once; see tests/chaos/verdict.py. At the end come the scenes of
+scenes.py. The last line is "0 differences" (exit code 0); any failure is exit code 1, with where the evidence lies and
+the command that repeats it.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -25,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.chaos import plan as plans  # noqa: E402
 from tests.chaos.faults import KINDS, Faults  # noqa: E402
 from tests.chaos.fleet import Member, ready  # noqa: E402
-from tests.chaos.stage import ChaosWorld, Stage, copy_logs  # noqa: E402
+from tests.chaos.scenes import SCENES, Scene  # noqa: E402
+from tests.chaos.stage import ChaosWorld, Stage  # noqa: E402
 from tests.chaos.stream import Stream  # noqa: E402
 from tests.chaos.verdict import Verdict  # noqa: E402
 from tests.rig.daemon import TOP, build_folder  # noqa: E402
@@ -39,7 +42,7 @@ class Run:
     """One seed."""
 
     def __init__(self, seed, short, minutes):
-        self.seed, self.short = seed, short
+        self.seed, self.short, self.size = seed, short, plans.SHORT if short else plans.Size()
         self.began = time.monotonic()
         self.until = self.began + 60 * minutes
         self.folder = TOP / "build" / "chaos" / str(seed)
@@ -57,11 +60,38 @@ class Run:
     # ---------------------------------------------------------------- playing
 
     def play(self, stage):
-        """All worlds. Raises at the first thing that does not hold."""
+        """All worlds, then the scenes. Raises at the first thing that does not hold."""
         number = 0
         while number == 0 if self.short else time.monotonic() < self.until:
             number += 1
-            self._world(stage, plans.draw_world(self.seed, number, plans.SHORT if self.short else plans.Size(), KINDS))
+            self._world(stage, plans.draw_world(self.seed, number, self.size, KINDS))
+        for name, scene in {} if self.short else SCENES.items():
+            number += 1
+            self._scene(stage, plans.draw_world(self.seed, number, self.size, KINDS), name, scene)
+
+    def _scene(self, stage, plan, name, scene):
+        self.where = name
+        self.say(name)
+        made = Scene(stage, plan, self.say)
+        with self._kept(made.world, plan):
+            scene(made, plan.rounds[0])
+            self._count(made.world, made.members, made.stream)
+        self.figures["scenes"] += 1
+
+    @contextmanager
+    def _kept(self, world, plan):
+        """Keeps the evidence of a world, which ends here."""
+        try:
+            yield
+        except BaseException:
+            (self.folder / "dump.txt").write_text(self._dump(world))
+            for daemon in world.daemons:
+                if daemon.running:
+                    daemon.kill()
+            raise
+        finally:
+            world.keep_logs(self.folder / f"world-{plan.number}")
+        world.close()
 
     def _world(self, stage, plan):
         self.where = f"world {plan.number}"
@@ -70,7 +100,7 @@ class Run:
             + (f", {one.skew_s:+d} s off" if one.skew_s else "") + (", a static member" if one.static else "")
             for at, one in enumerate(plan.instances)))
         world = ChaosWorld(stage, plan)
-        try:
+        with self._kept(world, plan):
             members = [Member(world, "debitd", at, one) for at, one in enumerate(plan.instances)]
             faults, stream = Faults(world, members, self.say), Stream(world, world.now)
             verdict = Verdict(world, stream, members)
@@ -86,15 +116,6 @@ class Run:
             for member in members:
                 member.end()
             self._count(world, members + faults.guests, stream)
-        except BaseException:
-            (self.folder / "dump.txt").write_text(self._dump(world))
-            for daemon in world.daemons:
-                if daemon.running:
-                    daemon.kill()
-            raise
-        finally:
-            world.keep_logs(self.folder / f"world-{plan.number}")
-        world.close()
 
     def _late(self):
         return not self.short and time.monotonic() >= self.until
@@ -110,7 +131,7 @@ class Run:
         where = self.where
         for number, phase in enumerate(plan.phases):
             self.where = f"{where} phase {number}"
-            stream.sending(number, phase.lasts_ms)
+            stream.sending(number, phase.sends_ms)
             self._steps(phase, faults)
             faults.heal()
             stream.sent()
@@ -136,7 +157,7 @@ class Run:
     # ---------------------------------------------------------------- telling
 
     def _count(self, world, members, stream):
-        self.figures["worlds"] += 1
+        self.figures["worlds"] += 1  # those of the scenes too
         self.figures["messages"] += len(stream.messages)
         self.figures["daemons that died"] += sum(member.deaths for member in members)
         self.figures.update(world.counts())
@@ -144,9 +165,10 @@ class Run:
             self.figures[what] += sum(daemon.text().count(words) for daemon in world.daemons)
 
     def table(self):
-        rows = [(name, self.figures[name]) for name in (
-            "worlds", "rounds", "messages", "entries", "duplicates", "rejected", "parked", "alerts", "daemons that died",
-            *WORDS)] + [("faults", sum(self.faults.values()))] + [(f"  {kind}", n) for kind, n in sorted(self.faults.items())]
+        names = ("worlds", "rounds", "scenes", "messages", "entries", "duplicates", "rejected", "parked", "alerts",
+                 "daemons that died", *WORDS)
+        rows = [(name, self.figures[name]) for name in names] + [("faults", sum(self.faults.values()))]
+        rows += [(f"  {kind}", count) for kind, count in sorted(self.faults.items())]
         width = max(len(name) for name, _ in rows)
         for name, count in rows:
             self.say(f"{name:<{width}} {count:>9,}")
@@ -156,7 +178,7 @@ class Run:
         (self.folder / "failure.txt").write_text(text)
         self.say(text if not isinstance(error, AssertionError) else str(error)[:20000])
         self.say(f"FAILED: seed {self.seed}, {self.where}")
-        self.say(f"the evidence is in {self.folder.relative_to(TOP)}: run.log, failure.txt, dump.txt, the daemons' and servers' logs")
+        self.say(f"the evidence is in {self.folder.relative_to(TOP)}: run.log, failure.txt, dump.txt and all logs")
         self.say(f"the same faults in the same order: {again}")
 
 
@@ -181,17 +203,15 @@ def arguments():
 
 
 def build():
-    """The programs with the labelled points at which they can be made to die, unless DEBITD_BUILD says which to take."""
+    """As ./run build, unless DEBITD_BUILD says what to take."""
     if "DEBITD_BUILD" in os.environ:
         return
-    folder = TOP / "build" / "faults"
     print("building", flush=True)
-    for command in (["cmake", "-G", "Ninja", "-S", TOP, "-B", folder, "-DFAULTS=ON"], ["ninja", "-C", folder, "debitd", "debitctl", "skew"]):
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            print(f"{done.stdout}\nrun: chaos: the build failed: see above", file=sys.stderr)
-            sys.exit(69)
-    os.environ["DEBITD_BUILD"] = str(folder)
+    done = subprocess.run([TOP / "run", "build"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    if done.returncode:
+        print(f"{done.stdout}\nrun: chaos: the build failed: see above", file=sys.stderr)
+        sys.exit(69)
 
 
 def main():
@@ -201,7 +221,7 @@ def main():
     run = Run(seed, given.short, given.minutes)
     again = f"./run chaos {given.minutes:g} {seed}" + (" --short" if given.short else "")
     run.say(f"seed {seed}; {build_folder()}; {again}")
-    stage = Stage()
+    stage = Stage(run.folder, run.size.brokers)
     try:
         stage.start()
         run.play(stage)
@@ -212,7 +232,6 @@ def main():
         run.failed(error, again)
         return 1
     finally:
-        copy_logs(stage.logs(), run.folder)
         stage.close()
     run.table()
     run.say("0 differences")

@@ -50,7 +50,7 @@ class Member:
                "batch": {"max_events": plan.max_events}}
         self.daemon = Debitd(world.folder, merge(world.config, own), self.name)
         world.daemons.append(self.daemon)
-        self.frozen = self.leaving = False
+        self.frozen = self.leaving = self.armed = False
         self.clock = world.folder / f"{self.name}.clock"  # see skew.c
         self.set_clock(plan.skew_s)
         self.env = {"LD_PRELOAD": str(build_folder() / "tests" / "skew.so"), "SKEW_FILE": str(self.clock)}
@@ -61,10 +61,10 @@ class Member:
     def lives(self):
         return self.daemon.child is not None and not self.leaving
 
-    def start(self, **env):
+    def start(self):
         self.first_cost = None
         self.leaving = False
-        self.daemon.start(wait=False, env={**self.env, **env})
+        self.daemon.start(wait=False, env=self.env, fault="")
 
     def kill(self):
         self.daemon.kill()
@@ -78,6 +78,17 @@ class Member:
     def thaw(self):
         self.daemon.child.send_signal(signal.SIGCONT)
         self.frozen = False
+
+    def arm(self, point, how, passage):
+        """It will die, or stand still, where it passes that point."""
+        self.armed = True
+        self.daemon.fault(point, how, passage)
+
+    def disarm(self):
+        """Nothing more happens there; where it stands still it goes on."""
+        self.daemon.fault_path.unlink(missing_ok=True)
+        if self.daemon.running:
+            self.thaw()
 
     def leave(self):
         """SIGTERM; gone() waits for the end."""
@@ -102,11 +113,16 @@ class Member:
         self.daemon.reload()
 
     def look(self):
-        """Fails where it has ended by itself."""
+        """Starts it again where it died at a point, as it was to; fails where it has ended by itself."""
         child = self.daemon.child
         if child is None or self.leaving or child.poll() is None:
             return
         code = child.returncode
+        if self.armed and code == -signal.SIGKILL:
+            self.daemon.wait_exit()
+            self.deaths += 1
+            self.start()
+            return
         how = f"was ended by signal {-code}, which was not ours" if code < 0 else f"exited by itself with {code}"
         raise Failure(f"{self.name} {how}:\n{self.daemon.tail(120)}")
 

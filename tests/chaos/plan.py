@@ -20,11 +20,10 @@ class Kind:
     """One kind of fault: what it befalls, how long it lasts, and how often it is drawn against the others."""
 
     name: str
-    resource: str                 # "instance", "instance's clock", "guest": one of them; else the one resource of that name
+    resource: str                 # "instance", "broker" …: one of them; else the one resource of that name
     lasts_ms: tuple               # (0, 0): over at once, there is no end to plan
     weight: int
     argument: tuple = ()          # one of them is drawn
-    needs: str = ""               # what the run must have: "faults" (a build with labelled points) …
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,14 @@ class Step:
         if self.target is not None:
             words.append(f"of number {self.target + 1}")
         if self.argument is not None:
-            words.append(f"({self.argument})")
+            argument = self.argument if isinstance(self.argument, tuple) else (self.argument,)
+            words.append(f"({' '.join(map(str, argument))})")
         return " ".join(words)
 
 
 @dataclass(frozen=True)
 class Phase:
-    lasts_ms: int                 # how long its messages take to be sent
+    sends_ms: int                 # how long its messages take to be sent: at once, or while the faults go on
     steps: tuple
 
 
@@ -87,10 +87,12 @@ class Size:
     others: tuple = (0, 3)        # in another
     most_ms: int = 60000          # no fault lasts longer
     instances: tuple = (1, 4)
+    brokers: int = 3
+    must: tuple = ("zombie",)     # befalls every phase of usage, from its first third on
 
 
-SHORT = Size(rounds=(2, 2), messages=(2000, 2400), usage_ms=(3500, 4500), other_ms=(200, 500), faults=(7, 10),
-             others=(0, 2), most_ms=4000, instances=(2, 3))
+SHORT = Size(rounds=(1, 1), messages=(2000, 2400), usage_ms=(3500, 4500), other_ms=(200, 500), faults=(7, 10),
+             others=(0, 2), most_ms=5000, instances=(2, 3), brokers=1)
 
 
 @dataclass
@@ -129,21 +131,25 @@ def _phase(dice, size, number, kinds, instances):
     usage = number in USAGE_PHASES
     lasts = _span(dice, size.usage_ms if usage else size.other_ms)
     agenda = _Agenda()
-    for _ in range(_span(dice, size.faults if usage else size.others)):
+    must = [kind for kind in kinds if usage and kind.name in size.must]
+    for at in range(len(must) + _span(dice, size.faults if usage else size.others)):
         for _ in range(TRIES):
-            kind = dice.choices(kinds, [kind.weight for kind in kinds])[0]
-            targets = {"instance": instances, "instance's clock": instances, "guest": GUESTS}.get(kind.resource)
+            kind = must[at] if at < len(must) else dice.choices(kinds, [kind.weight for kind in kinds])[0]
+            targets = {"instance": instances, "instance's clock": instances, "guest": GUESTS,
+                       "broker": size.brokers}.get(kind.resource)
             target = dice.randrange(targets) if targets else None
             argument = dice.choice(kind.argument) if kind.argument else None
-            begin = dice.randrange(lasts)
+            begin = dice.randrange(lasts // 3 if at < len(must) else lasts)
             if agenda.add(kind.resource, kind.name, begin, begin + _duration(dice, kind, size.most_ms), target,
                           argument):
                 break
-    return Phase(lasts, tuple(sorted(agenda.steps, key=lambda step: step.at_ms)))
+    sends = round(lasts * dice.choice((0.1, 0.4, 1)))
+    return Phase(sends, tuple(sorted(agenda.steps, key=lambda step: step.at_ms)))
 
 
 def draw_world(seed, number, size, kinds):
-    """The plan of one world; `kinds` are those that the servers of the run allow."""
+    """The plan of one world."""
+    kinds = [kind for kind in kinds if kind.lasts_ms[0] <= size.most_ms]
     dice = random.Random(f"{seed}/{number}")
     instances = tuple(
         Instance(writers=dice.randint(1, 3), max_events=dice.choice((1, 7, 50, 300, 20000)),

@@ -36,7 +36,7 @@ class Verdict:
     def __init__(self, world, stream, members):
         self.world, self.stream, self.members = world, stream, members
         self._ledger = (0, 0, 0)
-        self._deadlocks = world.postgres.log.read_text(errors="replace").count("deadlock detected")
+        self._deadlocks = world.stage.deadlocks()
 
     # ---------------------------------------------------------------- after a phase
 
@@ -51,6 +51,9 @@ class Verdict:
                 return not error
         wait_until(rests, SETTLE_S, "everything to be booked, released, folded and published", dump=self.world.dump,
                    interval=0.1)
+        for member in self.members:
+            if member.first_cost is None and member.lives:
+                member.first_cost = member.cost()
 
     def conserved(self):
         """Each offset of both topics was counted once. (The model says as what; it is asked after the round.)"""
@@ -115,10 +118,7 @@ class Verdict:
             member.look()
             if not member.lives:
                 continue
-            cost = member.cost()
-            if member.first_cost is None:
-                member.first_cost = cost
-            elif excess := cost.excess(member.first_cost):
+            if excess := member.cost().excess(member.first_cost):
                 found.append(f"leak: {member.name}: {excess}")
         return found
 
@@ -134,7 +134,7 @@ class Verdict:
                 found.append(f"log: {daemon.log.name} has byte {control[0]!r} at {control.start()}")
             for bad in re.findall(rb".*(?:Assertion .* failed|Sanitizer|SUMMARY: ).*", text)[:3]:
                 found.append(f"log: {daemon.log.name}: {bad.decode(errors='replace')}")
-        deadlocks = self.world.postgres.log.read_text(errors="replace").count("deadlock detected") - self._deadlocks
+        deadlocks = self.world.stage.deadlocks() - self._deadlocks
         if deadlocks:
             found.append(f"deadlocks: {deadlocks}, see PostgreSQL's log")
         return found
