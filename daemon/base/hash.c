@@ -9,6 +9,7 @@
 #include "base/macros.h"
 
 #include <openssl/sha.h>
+#include <sys/auxv.h>
 
 struct hash128 hash_parts(const struct slice *part, size_t parts)
 {
@@ -92,4 +93,15 @@ uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n)
     for (int i = 0; i < 4; i++)
         sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* getauxval(3): 16 random bytes, in place before main and never changed. */
+uint32_t hash_secret(const void *bytes, size_t n)
+{
+    uint64_t key[2];
+    const void *random = (const void *)getauxval(AT_RANDOM);
+
+    ASSERT(random != NULL);
+    memcpy(key, random, sizeof(key));
+    return (uint32_t)hash_siphash(key, bytes, n);
 }

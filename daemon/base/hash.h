@@ -23,5 +23,8 @@ struct hash128 hash_digest(struct slice type, struct slice subject, struct slice
 /* A 64-bit hash for tables in memory and for the fingerprint of a Kafka record: SipHash-2-4 with
  * the given key. */
 uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n);
+/* The same cut to 32 bits, with a key that the kernel made for this process and nobody outside can
+ * know. */
+uint32_t hash_secret(const void *bytes, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * Every account of the input pays for itself, on the one plan that was asked for. What the books remember between two events is kept here in two tables: what
  * was used in each month of each account and metric, and what came of every identity (duplicates, voids). */
+#include "base/table.h"
 #include "rating/rate.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -12,7 +13,6 @@
 
 #include <errno.h>
 #include <sysexits.h>
-#include <uthash.h>
 
 struct month { /* of an account and a metric */
     struct hash128 key;

@@ -4,9 +4,9 @@
 #ifndef DEBITD_LEDGER_ACCOUNT_CACHE_H
 #define DEBITD_LEDGER_ACCOUNT_CACHE_H
 
+#include "base/table.h"
 #include "pg/session.h"
 
-#include <uthash.h>
 
 #define ACCOUNT_CACHE_MAX 200000
 

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/json_scan.h"
+#include "base/table.h"
 #include "ledger/account_cache.h"
 #include "ledger/names.h"
 #include "ledger/statements.h"
@@ -30,7 +31,6 @@
 #include "model/reason.h"
 #include "rating/rate.h"
 
-#include <uthash.h>
 
 #define BATCH_PARTS_MAX 128
 

@@ -1,8 +1,9 @@
 /* Ids of names, remembered. */
 #include "ledger/names.h"
 
+#include "base/table.h"
+
 #include <string.h>
-#include <uthash.h>
 
 struct name_entry {
     UT_hash_handle hh;

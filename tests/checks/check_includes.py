@@ -34,6 +34,7 @@ FOREIGN = {
     r"libconfig\.h": r"daemon/config\w*\.[ch]$|daemon/catalogue/|tests/",
     r"libsmartcols": r"daemon/ctl/",
     r"systemd/": r"daemon/[^/]+\.c$",
+    r"uthash\.h": r"daemon/base/table\.h$",
 }
 
 
