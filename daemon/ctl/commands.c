@@ -146,9 +146,10 @@ static const struct ctl_command commands[] = {
         { "plan", "PLAN", "the plan that is charged" } },
       ctl_rate },
     { "verify", NULL, "", 0, 0, "recompute everything from the ledger; exit code 1: a difference",
-      "Prints every difference. Exact on a live system: all is read in one snapshot. Takes long\n"
-      "where there are many entries: about ten seconds a million.",
-      { { 0 } },
+      "Prints every difference (docs/verify.md says what each means). Only reads, in one snapshot: exact\n"
+      "on a live system, and it holds up nobody. Roles: debitd_reader, or any that may read as much.",
+      { { "check", "NAMES", "only these checks, with commas between" },
+        { "jobs", "N", "sessions at a time (default: 2)" } },
       ctl_verify },
     { "status", NULL, "", 0, 0, "positions, last booking, what waits, versions",
       "lag: messages that are not in the books yet; empty where Kafka does not say.",

@@ -1,33 +1,57 @@
--- Identities: each entry that an event made has the key of that event, once, where keys of its
--- month are kept; a key's entry exists and is of that event. The key is the first half of SHA-256
--- over ("debitd/event/v1", source, id), each with its length.
-WITH kept AS (
+-- Identities: each entry that an event made has the key of that event, once, in the month it was
+-- booked in, where keys of its month are kept; a key's entry exists and is of that event; a parked
+-- message has the key of what it says it is. The key is the first half of SHA-256 over
+-- ("debitd/event/v1", source, id), each with its length.
+WITH kept AS MATERIALIZED (
     SELECT min(to_date(right(k.relname, 7), 'YYYY_MM'))::timestamp AT TIME ZONE 'UTC' AS since
       FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass
-), entry AS ( -- an operation on an account may make several entries: its key names the first
-    SELECT l.entry_id, l.event_id, l.type IN ('usage', 'void') AS is_usage,
-           encode(substring(sha256('\x0000000f'::bytea || 'debitd/event/v1'::bytea
-                  || int4send(octet_length(s.name)) || convert_to(s.name, 'UTF8')
-                  || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid AS key
-      FROM debitd.ledger l JOIN debitd.name s ON s.name_id = l.source_id, kept
-     WHERE l.booked_at >= kept.since
-), key AS (
-    SELECT k.key, k.month, coalesce(k.entry_id, p.entry_id) AS entry_id
-      FROM debitd.event_key k LEFT JOIN debitd.parked p ON k.entry_id IS NULL AND p.event_key = k.key AND p.outcome = 'booked'
+), source AS MATERIALIZED ( -- what the keys of its events begin with
+    SELECT n.name_id, '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head
+      FROM debitd.name n
 ), found AS (
-    SELECT e.entry_id, e.event_id, 'usage entry without its key' AS what, e.key
-      FROM entry e, kept
-     WHERE e.is_usage AND NOT EXISTS (SELECT FROM key k WHERE k.entry_id = e.entry_id AND k.key = e.key)
-       AND NOT EXISTS (SELECT FROM debitd.parked p WHERE p.entry_id = e.entry_id AND p.parked_at < kept.since)
+    SELECT l.entry_id, l.event_id,
+           CASE WHEN k.key IS NULL THEN 'usage entry without its key' WHEN k.entry_id IS NULL THEN 'its key names no entry'
+                WHEN k.month <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date THEN 'its key stands in another month'
+                ELSE 'its key is that of another event' END AS what, k.key
+      FROM debitd.ledger l
+      JOIN source s ON s.name_id = l.source_id
+      LEFT JOIN debitd.event_key k ON k.entry_id = l.entry_id
+     WHERE l.type IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
+       AND (k.key IS NULL OR k.month <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date
+            OR substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16) <> uuid_send(k.key))
+       -- what was parked has had its key since then, without an entry
+       AND NOT (k.key IS NULL AND EXISTS (SELECT FROM debitd.parked p WHERE p.entry_id = l.entry_id AND p.outcome = 'booked'
+                AND uuid_send(p.event_key) = substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
+                AND (p.parked_at < (SELECT since FROM kept)
+                     OR EXISTS (SELECT FROM debitd.event_key o WHERE o.key = p.event_key AND o.entry_id IS NULL))))
     UNION ALL
-    SELECT e.entry_id, e.event_id, 'entry of an operation without its key', e.key
-      FROM entry e WHERE NOT e.is_usage AND NOT EXISTS (SELECT FROM debitd.event_key k WHERE k.key = e.key)
+    SELECT l.entry_id, l.event_id, 'entry of an operation without its key', NULL
+      FROM debitd.ledger l
+      JOIN source s ON s.name_id = l.source_id
+     WHERE l.type NOT IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
+       AND NOT EXISTS (SELECT FROM debitd.event_key k WHERE k.key =
+           encode(substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
     UNION ALL
     SELECT k.entry_id, NULL, 'key of an entry that is not there', k.key
-      FROM key k, kept WHERE k.entry_id IS NOT NULL AND NOT EXISTS (SELECT FROM entry e WHERE e.entry_id = k.entry_id AND e.key = k.key)
+      FROM debitd.event_key k
+     WHERE k.entry_id IS NOT NULL AND NOT EXISTS (SELECT FROM debitd.ledger l WHERE l.entry_id = k.entry_id)
+    UNION ALL -- of an operation, which may make several entries: its key names the first
+    SELECT k.entry_id, l.event_id, 'its key is that of another event', k.key
+      FROM debitd.event_key k
+      JOIN debitd.ledger l ON l.entry_id = k.entry_id
+      LEFT JOIN source s ON s.name_id = l.source_id
+     WHERE l.type NOT IN ('usage', 'void')
+       AND substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
+           IS DISTINCT FROM uuid_send(k.key)
     UNION ALL
+    SELECT p.entry_id, p.event_id, 'parked under the key of another event', p.event_key
+      FROM debitd.parked p
+     WHERE substring(sha256('\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(p.source)) || convert_to(p.source, 'UTF8')
+                            || int4send(octet_length(p.event_id)) || convert_to(p.event_id, 'UTF8')) FROM 1 FOR 16) <> uuid_send(p.event_key)
+    UNION ALL -- within a month they are unique by their index
     SELECT min(k.entry_id), NULL, 'key that stands ' || count(*) || ' times within the window', k.key
-      FROM key k, debitd.books b
+      FROM debitd.event_key k, debitd.books b
+     WHERE (SELECT min(m.month) < max(m.month) FROM debitd.event_key m)
      GROUP BY k.key, b.dedup_months
     HAVING count(*) > 1 AND (b.dedup_months = 0 OR max(k.month) < min(k.month) + make_interval(months => b.dedup_months + 1)
                              OR count(*) > 2)

@@ -1,8 +1,16 @@
 -- Bounds: amounts and balances are below 1e18 and have at most 12 places, quantities are at most
 -- 1e12 and have at most 6; nothing is NaN or infinite.
+WITH suspect AS MATERIALIZED ( -- a scale within bounds needs no look at the digits
+    SELECT l.entry_id, l.amount, l.balance_after, l.cost, l.quantity
+      FROM debitd.ledger l
+     WHERE NOT (scale(l.amount) <= 12 AND l.amount < 1e18 AND l.amount > -1e18
+                AND scale(l.balance_after) <= 12 AND l.balance_after < 1e18 AND l.balance_after > -1e18
+                AND coalesce(scale(l.cost) <= 12 AND l.cost < 1e18 AND l.cost > -1e18, l.cost IS NULL)
+                AND coalesce(scale(l.quantity) <= 6 AND l.quantity <= 1e12 AND l.quantity >= -1e12, l.quantity IS NULL)) IS NOT FALSE
+)
 SELECT f.place, f.row, f.what, f.value::text
   FROM (SELECT 'ledger' AS place, 'entry ' || l.entry_id AS row, c.what, c.value, c.most, c.places
-          FROM debitd.ledger l
+          FROM suspect l
          CROSS JOIN LATERAL (VALUES ('amount', l.amount, 1e18, 12), ('balance_after', l.balance_after, 1e18, 12), ('cost', l.cost, 1e18, 12),
                                     ('quantity', l.quantity, 1e12 + 0.000001, 6)) AS c (what, value, most, places)
         UNION ALL

@@ -1,6 +1,6 @@
 """debitctl verify finds every kind of damage, names it, and finds nothing where there is none."""
 
-import itertools
+import re
 
 import pytest
 
@@ -8,19 +8,44 @@ from tests.integration.ctl_stream import book
 from tests.rig.daemon import TOP, debitctl, write_config
 from tests.rig.world import World
 
-_numbers = itertools.count(1)
-
 
 @pytest.fixture(scope="module")
 def booked(kafka, postgres, migrated, seed):
     world = World(kafka, postgres, seed, "ctl_verify", partitions=2, template=migrated)
     try:
         book(world)
+        world.debitctl("credit", "purchase", "solo", "20")  # recovers the balance
+        world.sql("UPDATE debitd.catalogue SET applied_at = applied_at - interval '1 hour'")  # surely known to every booking
         assert world.verify().out.endswith(" checks, 0 differences\n")
         world._sql.close()
         yield world
     finally:
         world.close()
+
+
+@pytest.fixture(scope="module")
+def damaged(booked, postgres, tmp_path_factory):
+    """damaged(statement): a configuration of debitctl for a copy of the books that this was done to, and nothing else."""
+    name = f"{booked.name}_damaged"
+    postgres.create_database(name, booked.name)
+    config = write_config(tmp_path_factory.mktemp("verify") / "copy.conf", {"postgres": {"conninfo": postgres.conninfo(name)}})
+    kept = set()  # tables that were changed: as they were, in schema kept
+    with postgres.connect(name) as connection:
+        connection.execute("SET session_replication_role = replica")  # or the triggers would refuse it
+        connection.execute("CREATE SCHEMA kept")
+
+        def damage(statement):
+            for table in kept:
+                connection.execute(f"DELETE FROM debitd.{table}")
+                connection.execute(f"INSERT INTO debitd.{table} OVERRIDING SYSTEM VALUE SELECT * FROM kept.{table}")
+            table = re.match(r"(?:UPDATE|INSERT INTO|DELETE FROM) debitd\.(\w+)", statement)[1]
+            if table not in kept:
+                connection.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM debitd.{table}")
+                kept.add(table)
+            assert connection.execute(statement).rowcount > 0
+            return config
+        yield damage
+    postgres.drop_database(name)
 
 
 ENTRY = "(SELECT l.entry_id FROM debitd.ledger l WHERE l.event_id = '{}' AND l.type = 'usage')"
@@ -102,38 +127,119 @@ DAMAGE = [
     (f"UPDATE debitd.account SET payer_id = {SOLO} WHERE name = 'firm'", {"accounts"}),
     ("UPDATE debitd.payer SET plan_name_id = NULL", {"accounts"}),
     (f"UPDATE debitd.ledger SET account_id = 99999 WHERE entry_id = {CHAT_1}", {"accounts", "usage_daily"}),
-    (f"UPDATE debitd.ledger SET counted_on = counted_on - 1 WHERE entry_id = {CHAT_1}", {"accounts", "usage_daily"}),
+    (f"UPDATE debitd.ledger SET metric_id = 99999 WHERE entry_id = {CHAT_1}", {"entries", "usage"}),
+    (f"UPDATE debitd.ledger SET counted_on = counted_on - 1 WHERE entry_id = {CHAT_1}", {"entries", "usage_daily"}),
+    ("UPDATE debitd.payer SET granted_by_plans = granted_by_plans + 1 WHERE granted_month IS NOT NULL", {"accounts"}),
+    ("UPDATE debitd.payer SET granted_month = NULL", {"accounts"}),
+    (f"UPDATE debitd.payer SET unit_id = (SELECT n.name_id FROM debitd.name n WHERE n.name = 'EUR') WHERE payer_id = {SOLO}", {"accounts"}),
+    (f"UPDATE debitd.ledger SET payer_id = (SELECT account_id FROM debitd.account WHERE name = 'firm') WHERE entry_id = {CHAT_1}", {"accounts", "chain"}),
+    ("UPDATE debitd.batch SET booked_at = booked_at + interval '1 month'", {"batches"}),
+    (f"UPDATE debitd.event_key SET key = gen_random_uuid() WHERE entry_id = {CHAT_1}", {"identities"}),
+    ("UPDATE debitd.parked SET event_key = gen_random_uuid() WHERE event_id = 'no-price'", {"identities", "parked"}),
+    ("UPDATE debitd.ledger SET counted_on = counted_on - 1 WHERE type = 'void'", {"voids"}),
+    ("UPDATE debitd.ledger SET user_id = 'somebody' WHERE type = 'void'", {"voids"}),
+    ("UPDATE debitd.ledger SET component_quantities[1] = component_quantities[1] * 2, quantity = quantity * 2 WHERE type = 'void'", {"voids"}),
+    (f"UPDATE debitd.ledger SET corrects = {CHAT_3} WHERE entry_id = {CHAT_1}", {"voids"}),
+    ("UPDATE debitd.voided SET by_key = gen_random_uuid()", {"voids"}),
+    ("DELETE FROM debitd.voided v USING debitd.parked p WHERE v.key = p.event_key", {"parked"}),
+    ("UPDATE debitd.parked SET outcome = 'rejected', entry_id = NULL WHERE outcome = 'voided'", {"parked"}),
+    ("UPDATE debitd.parked SET reason = 'unknown_plan' WHERE released_at IS NULL", {"parked"}),
+    ("UPDATE debitd.parked SET entry_id = 1 WHERE released_at IS NULL", {"parked"}),
+    ("INSERT INTO debitd.parked (topic_kind, topic, partition, \"offset\", reason, detail, waits_for, catalogue_version, account, source, event_id,"
+     " event_key, value, parked_at) SELECT topic_kind, topic, partition, \"offset\", reason, detail, waits_for, catalogue_version, account, source,"
+     " event_id, event_key, value, parked_at FROM debitd.parked WHERE released_at IS NULL", {"parked", "positions"}),
+    # prices, and what they make of quantities: all sums stay right
+    (f"UPDATE debitd.ledger SET component_prices[1] = component_prices[2] WHERE entry_id = {CHAT_1}", {"costs"}),
+    (f"UPDATE debitd.ledger SET component_prices[1] = 99999 WHERE entry_id = {CHAT_1}", {"costs"}),
+    (f"UPDATE debitd.ledger SET component_prices[1] = NULL WHERE entry_id = {CHAT_1}", {"costs"}),
+    (f"UPDATE debitd.ledger SET price_source = 'event' WHERE entry_id = {CHAT_1}", {"costs"}),
+    (f"UPDATE debitd.ledger SET component_costs = ARRAY[component_costs[1] + 0.000000000001, component_costs[2] - 0.000000000001]"
+     f" WHERE entry_id = {CHAT_1}", {"costs"}),
+    (f"UPDATE debitd.ledger SET component_costs = ARRAY[NULL, NULL]::numeric[], component_prices = ARRAY[NULL, NULL]::integer[], cost = NULL,"
+     f" price_source = NULL WHERE entry_id = {CHAT_1}", {"costs", "alerts"}),
+    ("UPDATE debitd.price SET price = price + 0.01", {"costs", "charges"}),
+    (f"INSERT INTO debitd.price (service_id, model_id, metric_id, component_id, currency_id, price, per, effective_from, since)"
+     f" SELECT service_id, model_id, metric_id, component_id, currency_id, 9, per, '2026-01-01', since FROM debitd.price"
+     f" WHERE price_id = (SELECT component_prices[1] FROM debitd.ledger WHERE entry_id = {CHAT_1})"
+     f" AND (SELECT count(*) FROM debitd.catalogue) > 0", {"costs"}),
+    ("UPDATE debitd.price SET effective_from = '2999-01-01'", {"costs", "charges"}),
+    ("UPDATE debitd.plan SET markup = 10 WHERE tariff = 'cost_plus'", {"charges"}),
+    (f"UPDATE debitd.ledger SET charge_kind = 'free' WHERE entry_id = {CHAT_1}", {"charges"}),
+    (f"UPDATE debitd.ledger SET charge_kind = 'fixed' WHERE entry_id = {CHAT_1}", {"charges"}),
+    (f"UPDATE debitd.ledger SET plan_id = NULL WHERE entry_id = {CHAT_1}", {"charges"}),
+    (f"UPDATE debitd.ledger SET plan_id = 99999 WHERE entry_id = {CHAT_1}", {"charges", "entries"}),
+    (f"UPDATE debitd.ledger SET component_charges = ARRAY[component_charges[1] + 0.000000000001, component_charges[2] - 0.000000000001]"
+     f" WHERE entry_id = {CHAT_1}", {"charges"}),
+    ("UPDATE debitd.ledger SET metric_id = (SELECT min(metric_id) FROM debitd.metric) WHERE type = 'purchase'", {"charges"}),
+    ("UPDATE debitd.price p SET price = 2 FROM debitd.name n WHERE n.name_id = p.plan_name_id AND n.name = 'codegen-free'", {"charges"}),
+    # quotas, thresholds, balances: each alert exactly once
+    ("UPDATE debitd.plan_quota SET overage_price = overage_price + 0.01", {"quotas"}),
+    ("UPDATE debitd.plan_quota SET included = included + 1 WHERE included IS NOT NULL", {"quotas"}),
+    (f"UPDATE debitd.ledger SET amount = amount + 1, component_charges[1] = component_charges[1] - 1 WHERE entry_id = {SIGN_4}", {"quotas", "chain"}),
+    ("UPDATE debitd.ledger SET amount = amount + 1 WHERE type = 'void'", {"quotas", "chain"}),
+    ("DELETE FROM debitd.alert WHERE type = 'usage.threshold.reached' AND threshold = 100", {"quotas"}),
+    (f"UPDATE debitd.alert SET entry_id = {SIGN_4} WHERE type = 'usage.threshold.reached'", {"quotas"}),
+    ("UPDATE debitd.alert SET threshold = 90, event = jsonb_set(event, '{data,threshold}', '90') WHERE threshold = 80", {"quotas"}),
+    ("UPDATE debitd.alert SET event = jsonb_set(event, '{data,used}', '\"9\"') WHERE threshold = 100", {"quotas"}),
+    ("UPDATE debitd.alert SET event = jsonb_set(event, '{data,percent}', '\"99\"') WHERE threshold = 100", {"quotas"}),
+    ("INSERT INTO debitd.alert (alert_id, alert_seq, type, payer_id, metric_id, period_start, threshold, entry_id, event, raised_at)"
+     " SELECT gen_random_uuid(), alert_seq + 1, type, payer_id, metric_id, period_start, threshold, entry_id, event, raised_at"
+     " FROM debitd.alert WHERE threshold = 100", {"quotas"}),
+    ("DELETE FROM debitd.alert WHERE type = 'balance.low'", {"alerts"}),
+    ("DELETE FROM debitd.alert WHERE type = 'balance.exhausted'", {"alerts"}),
+    ("DELETE FROM debitd.alert WHERE type = 'balance.recovered'", {"alerts"}),
+    ("DELETE FROM debitd.alert WHERE type = 'price.missing'", {"alerts"}),
+    ("UPDATE debitd.alert SET event = jsonb_set(event, '{data,balance}', '\"9\"') WHERE type = 'balance.low'", {"alerts"}),
+    (f"UPDATE debitd.alert SET entry_id = {CHAT_1} WHERE type = 'balance.low'", {"alerts"}),
+    ("UPDATE debitd.plan SET low_balance = low_balance / 2", {"alerts"}),
+    ("UPDATE debitd.alert SET event = jsonb_set(event, '{data,event_id}', '\"none\"') WHERE type = 'price.missing'", {"alerts"}),
+    ("INSERT INTO debitd.alert (alert_id, alert_seq, type, payer_id, threshold, entry_id, event, raised_at)"
+     " SELECT gen_random_uuid(), alert_seq + 1, type, payer_id, threshold, entry_id, event, raised_at FROM debitd.alert"
+     " WHERE type = 'balance.low'", {"alerts"}),
+    # what entries name
+    (f"UPDATE debitd.ledger SET service_id = 99999 WHERE entry_id = {CHAT_1}", {"entries"}),
+    (f"UPDATE debitd.ledger SET late = true WHERE entry_id = {CHAT_1}", {"entries"}),
+    ("UPDATE debitd.ledger SET source_id = NULL, event_id = NULL WHERE type = 'purchase'", {"entries"}),
+    (f"UPDATE debitd.ledger SET quantity = NULL WHERE entry_id = {CHAT_1}", {"entries"}),
 ]
 
 
 @pytest.mark.parametrize("damage, found_by", DAMAGE, ids=[damage[0][:70] for damage in DAMAGE])
-def test_verify_finds(booked, postgres, tmp_path, damage, found_by):
-    name = f"ctl_verify_copy_{next(_numbers)}"
-    postgres.create_database(name, booked.name)
-    try:
-        with postgres.connect(name) as connection:
-            connection.execute("SET session_replication_role = replica")  # or the triggers would refuse it
-            assert connection.execute(damage).rowcount > 0
-        config = write_config(tmp_path / "copy.conf", {"postgres": {"conninfo": postgres.conninfo(name)}})
-        differences = debitctl(config, "verify", expect=1).data
-        assert found_by <= {difference["check"] for difference in differences}
-    finally:
-        postgres.drop_database(name)
+def test_verify_finds(damaged, damage, found_by):
+    differences = debitctl(damaged(damage), "verify", expect=1).data
+    assert found_by <= {difference["check"] for difference in differences}
 
 
-def test_people_get_each_difference_on_a_line(booked, postgres, tmp_path):
-    postgres.create_database("ctl_verify_people", booked.name)
-    try:
-        with postgres.connect("ctl_verify_people") as connection:
-            connection.execute(f"UPDATE debitd.payer SET spent = spent + 1 WHERE payer_id = {SOLO}")
-        config = write_config(tmp_path / "copy.conf", {"postgres": {"conninfo": postgres.conninfo("ctl_verify_people")}})
-        lines = debitctl(config, "verify", expect=1, json=False).out.splitlines()
-    finally:
-        postgres.drop_database("ctl_verify_people")
+def test_people_get_each_difference_on_a_line(damaged):
+    lines = debitctl(damaged(f"UPDATE debitd.payer SET spent = spent + 1 WHERE payer_id = {SOLO}"),
+                     "verify", expect=1, json=False).out.splitlines()
     # spent: 0.15 + 0.3 + 13.333335, and chat-3 taken back
-    assert lines == ["balances: payer=solo what=balance (by its sums) recorded=0.966665 computed=-0.033335",
+    assert lines == ["balances: payer=solo what=balance (by its sums) recorded=20.966665 computed=19.966665",
                      "balances: payer=solo what=spent recorded=14.783335 computed=13.783335",
                      f"{len(checks())} checks, 2 differences"]
+
+
+def test_only_the_checks_that_are_named_are_run(damaged):
+    config = damaged(f"UPDATE debitd.payer SET balance = balance + 1 WHERE payer_id = {SOLO}")
+    assert debitctl(config, "verify", "--check", "usage,twice", json=False).out == "2 checks, 0 differences\n"
+    found = debitctl(config, "verify", "--check", "chain", "--jobs", "1", expect=1).data
+    assert {difference["check"] for difference in found} == {"chain"}
+
+
+@pytest.mark.parametrize("wrong, told", [(["--check", "chains"], "there are balances, chain,"), (["--check", ""], "names what is no check"),
+                                         (["--jobs", "0"], "no number from 1 to 16"), (["--jobs", "2x"], "no number from 1 to 16")])
+def test_a_check_or_a_number_of_jobs_that_there_is_not_is_wrong_use(booked, wrong, told):
+    assert told in booked.debitctl("verify", *wrong, expect=64).err
+
+
+def test_a_reader_may_verify(booked, postgres, tmp_path):
+    config = write_config(tmp_path / "reader.conf", {"postgres": {"conninfo": postgres.conninfo(booked.name, "debitd_reader")}})
+    assert debitctl(config, "verify", json=False).out == f"{len(checks())} checks, 0 differences\n"
+
+
+def test_an_account_may_not_verify(booked, postgres, tmp_path):
+    config = write_config(tmp_path / "account.conf", {"postgres": {"conninfo": postgres.conninfo(booked.name, "debitd_account")}})
+    assert "permission denied" in debitctl(config, "verify", expect=77).err
 
 
 def checks():
