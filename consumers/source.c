@@ -223,8 +223,8 @@ int source_new(const struct source_settings *settings, const struct source_hooks
 
     s->hooks = *hooks;
     s->kafka = settings->kafka;
-    s->topic[TOPIC_USAGE] = strdup(settings->usage_topic);
-    s->topic[TOPIC_ACCOUNTS] = strdup(settings->accounts_topic);
+    s->topic[TOPIC_USAGE] = xstrdup(settings->usage_topic);
+    s->topic[TOPIC_ACCOUNTS] = xstrdup(settings->accounts_topic);
     ASSERT(s->topic[TOPIC_USAGE] != NULL && s->topic[TOPIC_ACCOUNTS] != NULL);
     kafka_client_init(&s->client, s);
     pthread_mutex_init(&s->lock, NULL);

@@ -75,7 +75,7 @@ static void note(rd_kafka_topic_partition_t *e, const struct partition *p)
     char text[64];
 
     e->metadata_size = (size_t)snprintf(text, sizeof(text), NOTE "%" PRId64, p->moves);
-    e->metadata = strdup(text); /* freed with the list */
+    e->metadata = xstrdup(text); /* freed with the list */
     ASSERT(e->metadata != NULL);
 }
 

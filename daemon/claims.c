@@ -19,8 +19,8 @@ struct claims {
 struct claims *claims_new(const char *conninfo, const char *owner)
 {
     struct claims *c = xcalloc(1, sizeof(*c));
-    c->conninfo = strdup(conninfo);
-    c->owner = strdup(owner);
+    c->conninfo = xstrdup(conninfo);
+    c->owner = xstrdup(owner);
     ASSERT(c->conninfo && c->owner);
     return c;
 }

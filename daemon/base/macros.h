@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
@@ -31,24 +32,35 @@
         }                                                                                          \
     } while (0)
 
-/* Memory that cannot be had ends the process: nothing is lost, start-up is recovery. */
+/* Memory that cannot be had ends the process with EX_TEMPFAIL and words, for its service manager to start again:
+ * nothing is lost, start-up is recovery. */
+_Noreturn void memory_exhausted(size_t n);
+
 static inline void *xmalloc(size_t n)
 {
     void *p = malloc(n ? n : 1);
-    ASSERT(p != NULL);
+    if (!p)
+        memory_exhausted(n);
     return p;
 }
 static inline void *xcalloc(size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size ? size : 1);
-    ASSERT(p != NULL);
+    if (!p)
+        memory_exhausted(n * size);
     return p;
 }
 static inline void *xrealloc(void *old, size_t n)
 {
     void *p = realloc(old, n ? n : 1);
-    ASSERT(p != NULL);
+    if (!p)
+        memory_exhausted(n);
     return p;
+}
+static inline char *xstrdup(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    return memcpy(xmalloc(n), text, n);
 }
 
 #endif

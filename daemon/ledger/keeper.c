@@ -166,8 +166,8 @@ int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hoo
                  struct keeper **ret, struct error *ret_error)
 {
     struct keeper *k = xcalloc(1, sizeof *k);
-    k->conninfo = strdup(s->conninfo);
-    k->default_plan = strdup(s->ingest.default_plan ? s->ingest.default_plan : "");
+    k->conninfo = xstrdup(s->conninfo);
+    k->default_plan = xstrdup(s->ingest.default_plan ? s->ingest.default_plan : "");
     ASSERT(k->conninfo && k->default_plan);
     k->hooks = *hooks;
     k->price_file = s->price_file ? catalogue_ref(s->price_file) : NULL;

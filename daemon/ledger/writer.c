@@ -12,9 +12,9 @@
 static void own_settings(struct writer *w, const struct writer_settings *s)
 {
     w->settings = *s;
-    w->settings.conninfo = strdup(s->conninfo);
-    w->settings.name = strdup(s->name);
-    w->settings.ingest.default_plan = strdup(s->ingest.default_plan ? s->ingest.default_plan : "");
+    w->settings.conninfo = xstrdup(s->conninfo);
+    w->settings.name = xstrdup(s->name);
+    w->settings.ingest.default_plan = xstrdup(s->ingest.default_plan ? s->ingest.default_plan : "");
     ASSERT(w->settings.conninfo && w->settings.name && w->settings.ingest.default_plan);
     w->settings.price_file = s->price_file ? catalogue_ref(s->price_file) : NULL;
 }

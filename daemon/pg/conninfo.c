@@ -22,7 +22,7 @@ static bool take(struct pg_target *t, struct slice name, struct buffer *value)
     if (!field)
         return false;
     free(*field);
-    *field = strdup(buffer_cstr(value));
+    *field = xstrdup(buffer_cstr(value));
     ASSERT(*field);
     return true;
 }

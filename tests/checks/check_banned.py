@@ -13,7 +13,7 @@ CALLS = {
     r"strtok|gmtime|localtime|asctime|ctime": ("keeps hidden state: use the _r form or base/clock", None),
     r"rand|srand|random|drand48": ("unseeded or shared state", None),
     r"exit|quick_exit": ("who decides to end is main", r"daemon/main\.c$|daemon/ctl/"),
-    r"_exit": ("who decides to end is app", r"daemon/(main|app)\.c$"),
+    r"_exit": ("who decides to end is app", r"daemon/(main|app|base/memory)\.c$"),
     r"abort": ("only assertions abort", r"daemon/base/macros\.h$"),
     r"system|popen": ("runs a shell", None),
 }

@@ -5,6 +5,9 @@
 #include "tests/unit/test.h"
 
 #include <malloc.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 TEST("pieces of an arena are aligned, apart, and gone after a reset, which keeps up to 1 MiB")
 {
@@ -162,4 +165,27 @@ TEST("a text that is too long is cut at its end")
     CHECK(strncmp(e.text, "reading: xxx", 12) == 0);
     error_prefix(&e, "%s", text);
     CHECK_INT(strlen(e.text), sizeof(e.text) - 1);
+}
+
+TEST("memory that cannot be had ends the process with 75 and words, without an abort")
+{
+    char said[400] = "";
+    int end[2], status;
+    volatile size_t all = (size_t)PTRDIFF_MAX - 4096;
+    REQUIRE(pipe(end) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(end[1], STDERR_FILENO);
+        free(xmalloc(all));
+        _exit(0);
+    }
+    close(end[1]);
+    for (ssize_t n = 0, got; (got = read(end[0], said + n, sizeof(said) - 1 - (size_t)n)) > 0;)
+        n += got;
+    close(end[0]);
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), EX_TEMPFAIL);
+    CHECK(strstr(said, "no memory for 9223372036854771711 bytes more") != NULL);
+    CHECK(strstr(said, "nothing is lost") != NULL);
 }
