@@ -106,7 +106,6 @@ void source_mirror(struct source *s, int64_t now_us)
 
     if (now_us < s->mirror_at_us || s->phase == SOURCE_IDLE || rd_kafka_assignment_lost(s->rk))
         return;
-    s->mirror_at_us = now_us + SOURCE_MIRROR_US;
     list = rd_kafka_topic_partition_list_new((int)s->partitions);
     for (size_t i = 0; i < s->partitions; i++) {
         struct partition *p = &s->partition[i];
@@ -120,6 +119,7 @@ void source_mirror(struct source *s, int64_t now_us)
         note(e, p);
         p->mirrored = booked; /* until we hear otherwise */
     }
+    s->mirror_at_us = now_us + (list->cnt > 0 ? SOURCE_MIRROR_US : SOURCE_RETRY_US);
     if (list->cnt > 0)
         err = rd_kafka_commit(s->rk, list, 1);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define REASON_BYTES_MAX 1000
-#define ASK_TIMEOUT_MS   5000 /* for each of three questions */
+#define ASK_TIMEOUT_MS   3000 /* for each of three questions */
 
 static const char *person(void)
 {

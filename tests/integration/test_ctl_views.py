@@ -26,6 +26,9 @@ COLUMNS = {
     "rejected": "topic partition offset reason detail key value at published_at replayed_at",
     "parked": "topic partition offset reason detail account_id event_source event_id at released_at",
     "position": "topic partition next_offset booked duplicates rejected parked skipped last_event_time updated_at",
+    "position_move": "topic partition moved_at moved_by role from_offset to_offset passed_over read_again log_begin log_end forced halted"
+                     " reason",
+    "cluster_move": "moved_at moved_by role from_cluster to_cluster reason",
 }
 MONTH = date.today().replace(day=1)
 
