@@ -91,7 +91,7 @@ def unit(tally, only="", folder=BUILD, label="", wrap=()):
     for program in sorted((folder / "tests").glob("test_*")):
         sentence = [only] if only and only not in program.name else []
         # A test whose source is gone leaves its program behind in an old build folder.
-        if not (TOP / "tests/unit" / f"{program.name}.c").exists():
+        if not any((TOP / "tests" / kind / f"{program.name}.c").exists() for kind in ("unit", "sim")):
             continue
         code, output = run([*wrap, program, *sentence], UNIT_TIMEOUT_S, SANITIZER_OPTIONS)
         _count(tally, f"{program.name}{label}", code, output, bool(sentence), quiet=bool(label))
