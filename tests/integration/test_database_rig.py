@@ -52,7 +52,9 @@ def exchange(client, data):
     client.sendall(data)
     got = b""
     while len(got) < len(data):
-        got += client.recv(65536)
+        chunk = client.recv(65536)
+        assert chunk, f"it ended after {got!r}"
+        got += chunk
     return got
 
 

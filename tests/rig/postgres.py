@@ -83,10 +83,11 @@ class Postgres:
         assert self.child is None, "it runs already"
         self.child = process.start([PROGRAMS / "postgres", "-D", self.data], self.log, env=self.env,
                                    death_signal=signal.SIGQUIT, **self._as_user())
-        process.wait_for(self.child, self._answers, 60, "PostgreSQL to answer", self.log)
+        process.wait_for(self.child, self.answers, 60, "PostgreSQL to answer", self.log)
         return self
 
-    def _answers(self):
+    def answers(self):
+        """It takes sessions."""
         try:
             self.connect("postgres").close()
             return True

@@ -34,10 +34,11 @@ class Standby(Postgres):
             return self
         if self.sync:
             self.primary.configure(synchronous_standby_names=self.name)
-        wait_until(self._follows, 60, f"{self.name} to follow", dump=lambda: self.log.read_text()[-4000:])
+        wait_until(self.follows, 60, f"{self.name} to follow", dump=lambda: self.log.read_text()[-4000:])
         return self
 
-    def _follows(self):
+    def follows(self):
+        """It has shown everything that the primary has written."""
         return self.primary.sql("SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'"
                                 " AND sync_state = %s AND replay_lsn >= pg_current_wal_flush_lsn()",
                                 [self.name, "sync" if self.sync else "async"])
@@ -53,7 +54,7 @@ class Standby(Postgres):
 
     def receive_again(self):
         self.configure(primary_conninfo=self._conninfo())
-        wait_until(self._follows, 60, f"{self.name} to follow again")
+        wait_until(self.follows, 60, f"{self.name} to follow again")
 
     def pause_replay(self):
         """It receives, but shows nothing newer than now."""
