@@ -3,6 +3,9 @@
 
 #include "base/json_scan.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #define HEADERS_MAX 16
 
 struct message input_message(const uint8_t *data, size_t size, struct arena *arena)
@@ -27,6 +30,25 @@ struct message input_message(const uint8_t *data, size_t size, struct arena *are
     }
     m.value = (struct slice){ p, (size_t)(end - p) };
     return m;
+}
+
+const char *input_file(const void *data, size_t size)
+{
+    static char path[32];
+    static int fd = -1;
+
+    if (fd < 0) {
+        fd = memfd_create("input", 0);
+        CLAIM(fd >= 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    }
+    CLAIM(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
+    return path;
+}
+
+bool input_includes(const uint8_t *data, size_t size)
+{
+    return memmem(data, size, "@include", 8) != NULL;
 }
 
 void input_refusal_check(enum reason reason, const struct refusal *refusal)

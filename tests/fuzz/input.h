@@ -31,6 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * the bytes or the arena. */
 struct message input_message(const uint8_t *data, size_t size, struct arena *arena);
 
+/* A file of these bytes, for what reads files: its path. One a process; the next call replaces it. */
+const char *input_file(const void *data, size_t size);
+/* Does the text name other files? libconfig reads them, and ends the process where one is a directory. */
+bool input_includes(const uint8_t *data, size_t size);
+
 /* A refusal has a code that a decoder may give and words fit to be shown. */
 void input_refusal_check(enum reason reason, const struct refusal *refusal);
 

@@ -24,8 +24,9 @@ PROGRAMS = ("debitd", "debitctl")
 UNIT_TIMEOUT_S = 120         # of one test program
 INTEGRATION_TIMEOUT_S = 1500
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
-SANITIZER_OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1",
-                     "TSAN_OPTIONS": f"halt_on_error=1:suppressions={TOP}/tests/rig/tsan.supp"}
+SANITIZER_OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+                     "LSAN_OPTIONS": f"print_suppressions=0:suppressions={TOP}/tests/rig/lsan.supp",
+                     "TSAN_OPTIONS": f"halt_on_error=1:allocator_may_return_null=1:suppressions={TOP}/tests/rig/tsan.supp"}
 
 
 class Tally:
@@ -41,6 +42,13 @@ class Tally:
     def ok(self, name, count=1):
         self.passed += count
         self.say(f"ok - {name}")
+
+    def end(self):
+        """Says the last line; the exit code."""
+        if self.failures:
+            self.say("failed:\n" + "\n".join(f"  {name}" for name in self.failures))
+        self.say(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
 
     def not_ok(self, name, output="", count=1):
         self.failed += count
@@ -139,12 +147,13 @@ def sanitized(tally):
                 replay(tally, folder=folder, label=f" [clang, {sanitizer}]")
 
 
-def fuzz(tally):
-    targets = sorted(path.stem for path in (TOP / "tests/fuzz").glob("fuzz_*.c"))
+def fuzz(tally, seconds=0, only=""):
+    """Each target for that many seconds; 0: together FUZZ_SECONDS."""
+    targets = sorted(path.stem for path in (TOP / "tests/fuzz").glob("fuzz_*.c") if only in path.stem)
     folder = BUILD / "fuzz"
     if not targets or not build(tally, folder, "clang", targets, FUZZ="ON", SANITIZE=SANITIZERS["asan"]):
         return
-    seconds = max(5, FUZZ_SECONDS // len(targets))
+    seconds = seconds or max(5, FUZZ_SECONDS // len(targets))
     seed = os.environ.get("DEBITD_SEED", "0")
     for target in targets:
         found = folder / f"{target}.found"
@@ -300,10 +309,7 @@ def main():
             tally.not_ok("interrupted")
         if tally.passed + tally.failed == 0:
             tally.not_ok(f"no test has {given.test!r} in its name" if given.test else "there are no tests")
-        if tally.failures:
-            tally.say("failed:\n" + "\n".join(f"  {name}" for name in tally.failures))
-        tally.say(f"{tally.passed} passed, {tally.failed} failed")
-        return 1 if tally.failed else 0
+        return tally.end()
 
 
 if __name__ == "__main__":
