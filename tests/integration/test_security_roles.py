@@ -214,7 +214,20 @@ def two(books):
         books.done("account.opened", account, plan="payg")
         books.done("credits.granted", account, amount="5")
         books.done("credits.adjusted", account, amount="-100")
-        books.event("credits.granted", f"{account}-parked", {"amount": "5"})
+        books.use(account, "ai_tokens", 5)
+        books.sql.execute("""
+            WITH who AS (SELECT a.account_id, b.month, n.name_id FROM debitd.account a, debitd.books b, debitd.name n
+                          WHERE a.name = %(account)s AND n.name = 'ai_tokens'),
+                 daily AS (INSERT INTO debitd.usage_daily (account_id, day, metric_id, component_id, quantity, cost, charge, events)
+                           SELECT account_id, month, name_id, name_id, 1, 1, 1, 1 FROM who),
+                 entry AS (INSERT INTO debitd.ledger (entry_id, account_id, payer_id, type, occurred_at, booked_at, counted_on, amount, unit_id,
+                                                      balance_after, metric_id, model_id, thread_id)
+                           SELECT 900000 + account_id, account_id, account_id, 'usage', month, month, month, 0, u.unit_id, -95, name_id, name_id, 't'
+                             FROM who, (SELECT min(unit_id) AS unit_id FROM debitd.unit) AS u)
+            INSERT INTO debitd.parked (topic_kind, topic, partition, "offset", reason, detail, catalogue_version, account, source, event_id,
+                                       event_key, value, parked_at)
+            SELECT 'usage', 't', 0, account_id, 'unpriced', '', 1, %(account)s, 's', 'e', gen_random_uuid(), '', now() FROM who""",
+                          {"account": account})
     return books
 
 
@@ -224,15 +237,14 @@ CALLS = {"credit_balance": "'{}'", "check_usage": "'{}', 'sms', 1", "estimate": 
          "ledger_page": "'{}', 10, NULL"}
 
 
+def seen_in(connection, view):
+    rows = connection.execute(f"SELECT to_jsonb(v) FROM api.{view} v").fetchall()
+    return {value for (row,) in rows for key, value in row.items() if key in ("account_id", "payer_id")}
+
+
 def seen(connection):
-    """The names of accounts in all that the role can read, and {function: rows} for calls about `yours`."""
-    names = set()
-    for view in ACCOUNT_VIEWS:
-        if view in OF_ALL:
-            continue
-        cursor = connection.execute(f"SELECT to_jsonb(v) FROM api.{view} v")
-        names |= {value for (row,) in cursor.fetchall() for key, value in row.items() if key in ("account_id", "payer_id")}
-    return names
+    """The names of accounts in all that the role can read."""
+    return set().union(*(seen_in(connection, view) for view in ACCOUNT_VIEWS if view not in OF_ALL))
 
 
 def asked(connection, account):
@@ -242,8 +254,10 @@ def asked(connection, account):
 
 
 def test_what_an_account_sees_is_decided_by_its_setting_alone(two, acting):
-    connection = acting("debitd_account")
-    told = asked(acting("debitd_reader"), "yours")
+    connection, reader = acting("debitd_account"), acting("debitd_reader")
+    for view in set(ACCOUNT_VIEWS) - OF_ALL:  # there is something to see
+        assert seen_in(reader, view) == {"mine", "yours"}, view
+    told = asked(reader, "yours")
     strange = asked(connection, "nobody at all")
     assert set(CALLS) == set(EVERYBODY["api"].split())
     assert seen(connection) == set()
