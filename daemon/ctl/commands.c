@@ -147,8 +147,11 @@ static const struct ctl_command commands[] = {
       ctl_rate },
     { "verify", NULL, "", 0, 0, "recompute everything from the ledger; exit code 1: a difference",
       "Prints every difference (docs/verify.md says what each means). Only reads, in one snapshot: exact\n"
-      "on a live system, and it holds up nobody. Roles: debitd_reader, or any that may read as much.",
-      { { "check", "NAMES", "only these checks, with commas between" },
+      "on a live system, and it holds up nobody. Roles: debitd_reader, or any that may read as much.\n"
+      "--topic also holds the books against what the topics of the configuration still have: every\n"
+      "message up to the positions, and every alert and dead letter that was published.",
+      { { "topic", NULL, "read the topics again, too" },
+        { "check", "NAMES", "only these checks, with commas between" },
         { "jobs", "N", "sessions at a time (default: 2)" } },
       ctl_verify },
     { "status", NULL, "", 0, 0, "positions, last booking, what waits, versions",

@@ -12,6 +12,7 @@
 #include "base/embedded.h"
 #include "migrate.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 #include <sysexits.h>
@@ -276,18 +277,24 @@ static int connect_jobs(struct ctl *c, struct job *job, int jobs, struct error *
     return 0;
 }
 
-static void print_end(struct verification *v)
+static void print_end(struct verification *v, bool topic, int64_t messages)
 {
-    if (v->ctl->json)
+    if (v->ctl->json) {
         printf("[%s]\n", buffer_cstr(&v->json));
-    else
-        printf("%d checks, %d differences\n", v->checks, v->differences);
+        return;
+    }
+    printf("%d checks, ", v->checks);
+    if (topic)
+        printf("%" PRId64 " messages read again, ", messages);
+    printf("%d differences\n", v->differences);
 }
 
 int ctl_verify(struct ctl *c, struct error *ret_error)
 {
     struct verification v = { .ctl = c, .to_terminal = isatty(STDERR_FILENO) };
     struct job job[JOBS_MAX] = { 0 };
+    struct verify_topic *topic = NULL;
+    int64_t messages = 0;
     int jobs = 0;
     int code = list_checks(&v, ctl_option(c, "check"), ret_error);
     if (!code)
@@ -302,10 +309,15 @@ int ctl_verify(struct ctl *c, struct error *ret_error)
         job[i].v = &v;
     pthread_mutex_init(&v.lock, NULL);
     pthread_cond_init(&v.changed, NULL);
+    if (!code && ctl_option(c, "topic"))
+        code = verify_topic_new(&v, c, job[0].session, &topic, ret_error);
     if (!code)
         code = run_all(&v, job, jobs, ret_error);
+    if (!code && topic)
+        code = verify_topic_run(topic, &messages, ret_error);
     if (!code)
-        print_end(&v);
+        print_end(&v, topic, messages);
+    verify_topic_free(topic);
     for (int i = 0; i < v.checks; i++)
         pg_result_free(v.check[i].rows);
     for (int i = 0; i < jobs; i++)
