@@ -73,6 +73,18 @@ static void check_identity(const struct ledger_entry *e)
     MUST(++booked[identity] == 1, "I2: %s is booked twice", e->event_id);
 }
 
+/* Nothing is claimed under an epoch that is over. */
+static void check_claim(const struct outbox *old, const struct outbox *new)
+{
+    int64_t epoch = ((const struct relay_row *)store.first[T_RELAY]->old)->epoch;
+
+    MUST(new->state != 1 || (old != NULL && old->state == 1) || new->epoch == epoch,
+         "I7: a relay of epoch %lld claims a message, the epoch is %lld", (long long)new->epoch,
+         (long long)epoch);
+    MUST(old == NULL || old->state != 2 || new->state == 2,
+         "I6: what was published is opened again");
+}
+
 static int by_entry(const void *a, const void *b)
 {
     const struct ledger_entry *x = *(struct ledger_entry *const *)a,
@@ -101,10 +113,16 @@ void check_row(enum table table, const void *old, const void *new)
         break;
     case T_ALERT:
         MUST(new != NULL, "an alert was deleted");
+        check_claim(old ? &((const struct alert *)old)->out : NULL,
+                    &((const struct alert *)new)->out);
+        break;
+    case T_REJECTED:
+        MUST(new != NULL, "a rejected message was deleted");
+        check_claim(old ? &((const struct rejected *)old)->out : NULL,
+                    &((const struct rejected *)new)->out);
         break;
     case T_ACCOUNT:
     case T_USAGE:
-    case T_REJECTED:
     case T_PARKED:
     case T_RELAY:
     case T_PLACE:

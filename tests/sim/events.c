@@ -95,7 +95,7 @@ void events_init(void)
     struct relay_row r = { .epoch = 0 };
     struct txn *t = txn_begin("setup");
 
-    events = (struct events){ .opens_a3 = !sim_one_in(4) };
+    events = (struct events){ .nonsense = 20, .opens_a3 = !sim_one_in(4) };
     row_insert(t, T_BOOKS, &b);
     row_insert(t, T_RELAY, &r);
     add_account(t, "a0", 1, 1, 12);
@@ -158,7 +158,7 @@ static void send_usage(void)
     uint64_t dice = sim_below(20);
 
     e.partition = (int32_t)sim_below((uint64_t)broker.topic[USAGE].partitions);
-    if (dice == 0) {
+    if (sim_one_in(events.nonsense)) {
         e.kind = EVENT_NONSENSE;
         put_on_topic(e, SLICE("{\"specversion\""));
         return;

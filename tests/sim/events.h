@@ -27,7 +27,8 @@ struct sent_event {
 struct events {
     struct sent_event event[EVENTS_MAX];
     int events, identities, purchases;
-    bool opens_a3; /* its account.opened was or will be sent */
+    uint64_t nonsense; /* one in so many messages */
+    bool opens_a3;     /* its account.opened was or will be sent */
     bool all_sent;
 };
 extern struct events events;

@@ -30,6 +30,8 @@ struct daemon {
 static struct daemon daemons[DAEMONS_MAX];
 static int daemon_count;
 static bool healing;
+static bool
+    relays; /* a history about relays: several at once, much to publish, faults in their midst */
 static uint64_t point_rate; /* of history_point: one in so many */
 struct history_counts history_counts;
 
@@ -167,7 +169,11 @@ static void choose_faults(void)
     if (sim_one_in(8)) /* a quiet one: interleavings alone */
         return;
     point_rate = rate(3, 40);
-    p->weak_lock = sim_one_in(3);
+    relays = sim_one_in(4);
+    events.nonsense = relays ? 3 : 20;
+    p->weak_lock = relays || sim_one_in(4);
+    if (relays && point_rate == 0)
+        point_rate = 40;
     p->cut = rate(20, 400);
     p->error = rate(20, 400);
     p->slow = rate(50, 500);
@@ -186,6 +192,10 @@ static void heal(void)
 {
     TRACE("all faults end");
     healing = true;
+    /* Who had the relay's lock beside another loses it with its session, as in a failover: PostgreSQL gives it to one. */
+    for (struct session *s = server.sessions; server.faults.weak_lock && s != NULL; s = s->next)
+        if (s->holds_relay_lock)
+            server_terminate(s);
     point_rate = 0;
     server.faults = (struct faults){ .latency_us = server.faults.latency_us };
     broker.faults = (struct broker_faults){ .latency_us = broker.faults.latency_us };
@@ -233,7 +243,7 @@ static void on_kill(void *arg, uint64_t n)
 /* For a while it does nothing, and what it holds may be taken from it: its sessions end, others get its partitions. */
 static void stop_now(struct daemon *d)
 {
-    static const int64_t longest[] = { 300 * MS, SEC, 8 * SEC, 30 * SEC };
+    static const int64_t longest[] = { 30 * MS, 300 * MS, SEC, 8 * SEC, 30 * SEC };
 
     TRACE("%s is stopped", d->owner.name);
     history_counts.pauses++;
@@ -246,7 +256,8 @@ static void stop_now(struct daemon *d)
 
 void history_point(const char *where)
 {
-    if (!sim_one_in(point_rate))
+    if (point_rate == 0 || !sim_one_in(relays ? 1 + point_rate / 8 : point_rate) ||
+        (relays && strcmp(fiber_name(), "relay") != 0))
         return;
     for (int i = 0; i < daemon_count; i++) {
         struct daemon *d = &daemons[i];
@@ -383,7 +394,7 @@ bool history_run(uint64_t seed, enum tooth tooth, bool trace)
     broker_init(partitions);
     check_begin();
     events_init();
-    healing = false;
+    healing = relays = false;
     point_rate = 0;
     daemon_count = (int)sim_between(1, DAEMONS_MAX);
     for (int i = 0; i < daemon_count; i++) {

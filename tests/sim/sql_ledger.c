@@ -125,7 +125,7 @@ static const char *sql_lock_payers(struct q *q)
         const struct payer *p = r ? row_see(q->t, r) : NULL;
         if (p == NULL)
             continue;
-        if (locks && sim_one_in(8))
+        if (locks && sim_one_in(2))
             sim_yield();
         out_row(q, 7);
         out_int(q, 8, p->payer_id);

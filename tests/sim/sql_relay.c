@@ -143,7 +143,8 @@ static const char *claim(struct q *q, enum table table)
         for (int i = 0; it.out != NULL && i < n; i++) {
             if (it.out->state != 0 || strcmp(it.id, id[i]) != 0)
                 continue;
-            struct outbox new = { 1, strtoll(partition[i], NULL, 10), strtoll(floor[i], NULL, 10) };
+            struct outbox new = { 1, strtoll(partition[i], NULL, 10), strtoll(floor[i], NULL, 10),
+                                  arg_int(q, 0) };
             const char *state = change(q, r, new);
             if (state != NULL)
                 return state;

@@ -84,7 +84,7 @@ struct usage {
 };
 struct outbox {
     int state;
-    int64_t partition, floor;
+    int64_t partition, floor, epoch;
 };
 struct alert {
     struct hash128 id;

@@ -18,7 +18,7 @@
 #else
 #define HISTORIES 2500
 #endif
-#define TOOTH_HISTORIES 1500 /* within which each fault must be found; most need a few */
+#define TOOTH_HISTORIES 6000 /* within which each fault must be found; most need a few */
 
 static bool good(uint64_t seed)
 {
