@@ -44,7 +44,7 @@ SELECT f.parked::text, f.what, f.event_id
                                                          AND r."offset" = p."offset")
         UNION ALL
         SELECT p.parked_id, 'released, but not how, or the other way round', p.event_id
-          FROM debitd.parked p WHERE (p.released_at IS NULL) <> (p.outcome IS NULL) OR p.released_at < p.parked_at
+          FROM debitd.parked p WHERE (p.released_at IS NULL) <> (p.outcome IS NULL)
         UNION ALL
         SELECT max(p.parked_id), 'offset ' || p."offset" || ' of ' || p.topic || ' ' || p.partition || ' is parked ' || count(*) || ' times', max(p.event_id)
           FROM debitd.parked p

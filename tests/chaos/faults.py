@@ -37,8 +37,8 @@ KINDS = (
     Kind("freeze, then kill -9", "instance", (100, 9000), 3),
     Kind("dies at", "instance", (200, 5000), 12, argument=tuple((point, n) for point in POINTS for n in (1, 2, 5))),
     Kind("stands still at", "instance", (300, 9000), 8, argument=tuple((point, n) for point in POINTS for n in (1, 2, 5))),
-    Kind("zombie", "instance", (3500, 5000), 4,  # longer than its session: another one has taken over when it goes on
-         argument=tuple((point, n) for point in POINTS for n in (1, 2, 5) if point.startswith("ingest."))),
+    Kind("zombie", "instance", (3500, 5000), 4,  # with a batch in hand that another one books meanwhile
+         argument=tuple(("ingest.begin", n) for n in (1, 2, 5))),
     Kind("reload", "instance", (0, 0), 3, argument=(1, 7, 100, 20000)),
     Kind("a guest that leaves", "guest", (50, 6000), 8),
     Kind("a guest that is killed", "guest", (50, 6000), 3),

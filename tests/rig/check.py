@@ -1,13 +1,14 @@
 """./run check [TEST] [--repeat N] [--seed S]: everything that must hold, in one go, counted.
 
 Stages: tests/checks; unit tests (gcc); unit tests built by clang with address and undefined-behaviour sanitizers, and with
-the thread sanitizer; fuzz targets; mutants; integration tests. With TEST only what has TEST in its name is run, by the
-gcc build alone. A skipped test counts as failed, and so does a run without any test. The last line is
+the thread sanitizer; fuzz targets; mutants; integration tests; the short form of ./run chaos, on two seeds. With
+TEST only what has TEST in its name is run, by the gcc build alone. A skipped test counts as failed, and so does a run without any test. The last line is
 "N passed, N failed"; everything is also in build/check.log.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import signal
@@ -23,6 +24,8 @@ FUZZ_SECONDS = 60            # all targets together
 PROGRAMS = ("debitd", "debitctl")
 UNIT_TIMEOUT_S = 120         # of one test program
 INTEGRATION_TIMEOUT_S = 1500
+CHAOS_SEED = 1
+CHAOS_TIMEOUT_S = 600        # of one seed, where it hangs
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
                      "LSAN_OPTIONS": f"print_suppressions=0:suppressions={TOP}/tests/rig/lsan.supp",
@@ -210,6 +213,18 @@ def judge_mutant(tally, mutant, failures, output):
         tally.not_ok(name, "it stays green:\n" + "\n".join(output.splitlines()[-30:]))
 
 
+def chaos(tally):
+    """The seed that is always the same, and one of this run's own."""
+    for seed in (CHAOS_SEED, int(os.environ.get("DEBITD_SEED") or random.SystemRandom().randrange(1, 2**31))):
+        code, output = run(["/usr/bin/python3", TOP / "tests/chaos/chaos.py", "--short", "1", seed], CHAOS_TIMEOUT_S,
+                           {"DEBITD_BUILD": str(BUILD)})
+        name = f"chaos, seed {seed}"
+        if code:
+            tally.not_ok(name, "\n".join(output.splitlines()[-120:]))
+        else:
+            tally.ok(f"{name}: {re.search(r'faults +([0-9,]+)', output)[1]} faults")
+
+
 def pytest(arguments, report, env=None, quiet=False, tally=None):
     """(exit code, {passed, failed, names, red}, output): what did not pass, of it what failed by its own verdict, with what it says."""
     report.unlink(missing_ok=True)
@@ -264,6 +279,7 @@ def everything(tally):
         replay(tally)
         timed(tally, "integration tests", integration)
         timed(tally, "mutants", mutants)
+        timed(tally, "chaos", chaos)
     timed(tally, "sanitizers", sanitized)
     timed(tally, "fuzzing", fuzz)
 
