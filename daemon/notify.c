@@ -1,6 +1,8 @@
 /* sd_notify(3), and who is alive. */
 #include "notify.h"
 
+#include "base/buffer.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -33,9 +35,18 @@ void notify_watchdog(void)
     sd_notify(0, "WATCHDOG=1");
 }
 
+/* One message; the status in one line, for a line break would begin another assignment, READY=1 for example. */
+static void tell(const char *what, const char *status)
+{
+    CLEANUP(buffer_fini) struct buffer b = BUFFER_NULL;
+    buffer_format(&b, "%sSTATUS=", what);
+    buffer_printable(&b, slice_of(status), STATUS_MAX);
+    sd_notify(0, buffer_cstr(&b));
+}
+
 void notify_ready(const char *status)
 {
-    sd_notifyf(0, "READY=1\nSTATUS=%.*s", STATUS_MAX, status);
+    tell("READY=1\n", status);
 }
 
 void notify_reloading(int64_t now_us)
@@ -45,12 +56,12 @@ void notify_reloading(int64_t now_us)
 
 void notify_stopping(const char *status)
 {
-    sd_notifyf(0, "STOPPING=1\nSTATUS=%.*s", STATUS_MAX, status);
+    tell("STOPPING=1\n", status);
 }
 
 void notify_status(const char *status)
 {
-    sd_notifyf(0, "STATUS=%.*s", STATUS_MAX, status);
+    tell("", status);
 }
 
 void notify_extend(int64_t us)

@@ -53,6 +53,37 @@ void buffer_format(struct buffer *b, const char *format, ...)
     b->n += (size_t)n;
 }
 
+/* The code point at p, where it is one that a terminal or a reader of lines may take for a command:
+ * DEL, U+0080-U+009F, U+2028, U+2029; else 0. *ret_n: its bytes. */
+static unsigned disturbing(const unsigned char *p, size_t n, size_t *ret_n)
+{
+    *ret_n = 1;
+    if (p[0] == 0x7f)
+        return 0x7f;
+    if (n >= 2 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
+        *ret_n = 2;
+        return p[1];
+    }
+    if (n >= 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)) {
+        *ret_n = 3;
+        return 0x2028u + (p[2] & 1);
+    }
+    return 0;
+}
+
+void buffer_json_text(struct buffer *b, struct slice json)
+{
+    const unsigned char *p = (const unsigned char *)json.p;
+
+    for (size_t i = 0, n; i < json.n; i += n) {
+        unsigned code = disturbing(p + i, json.n - i, &n);
+        if (code)
+            buffer_format(b, "\\u%04x", code);
+        else
+            buffer_put(b, p + i, n);
+    }
+}
+
 void buffer_json_string(struct buffer *b, struct slice s)
 {
     static const char hex[] = "0123456789abcdef";
@@ -60,16 +91,18 @@ void buffer_json_string(struct buffer *b, struct slice s)
          *p = out; /* the worst case is \u00XX for every byte */
 
     *p++ = '"';
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, n; i < s.n; i += n) {
         unsigned char c = (unsigned char)s.p[i];
+        unsigned code = disturbing((const unsigned char *)s.p + i, s.n - i, &n);
         if (c == '"' || c == '\\') {
             *p++ = '\\';
             *p++ = (char)c;
-        } else if (c < 0x20) {
-            memcpy(p, "\\u00", 4);
-            p[4] = hex[c >> 4];
-            p[5] = hex[c & 15];
-            p += 6;
+        } else if (c < 0x20 || code) {
+            unsigned u = code ? code : c;
+            *p++ = '\\';
+            *p++ = 'u';
+            for (int shift = 12; shift >= 0; shift -= 4)
+                *p++ = hex[u >> shift & 15];
         } else {
             *p++ = (char)c;
         }

@@ -20,9 +20,12 @@ void buffer_put(struct buffer *b, const void *bytes, size_t n);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_slice(struct buffer *b, struct slice s);
 void buffer_format(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The slice as a JSON string with its quotes. Input must be UTF-8. Escapes only what RFC 8259
- * section 7 demands. */
+/* The slice as a JSON string with its quotes. Input must be UTF-8. Escapes what RFC 8259 section 7
+ * demands, and what a terminal or a reader of lines may take for a command: DEL, U+0080-U+009F,
+ * U+2028, U+2029. */
 void buffer_json_string(struct buffer *b, struct slice s);
+/* JSON as it is, but for these in its strings, which become \uXXXX. */
+void buffer_json_text(struct buffer *b, struct slice json);
 /* The slice as a person may see it, on one line: control characters, line breaks of Unicode and
  * bytes that are not UTF-8 become \xNN. At most max bytes are
  * written, cut between characters; false when it was cut. */

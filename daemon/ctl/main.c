@@ -1,6 +1,7 @@
 /* The command line of debitctl: finds the command, reads its options and arguments, runs it,
  * prints the error, ends with its code. */
 #include "ctl/ctl.h"
+#include "ctl/output.h"
 
 #include <locale.h>
 #include <stdarg.h>
@@ -171,7 +172,7 @@ static bool wants_help(int argc, char **argv)
 
 static int wrong_use(const struct ctl_command *command, const char *word, const struct error *e)
 {
-    fprintf(stderr, "debitctl: %s\n", e->text);
+    output_complaint(e->text);
     ctl_help(stderr, command ? command->word : word, command ? command->verb : NULL);
     return EX_USAGE;
 }
@@ -217,7 +218,7 @@ static int run(struct ctl *c, int argc, char **argv)
     if (code == EX_USAGE)
         return wrong_use(c->command, NULL, &e);
     if (code && e.text[0])
-        fprintf(stderr, "debitctl: %s\n", e.text);
+        output_complaint(e.text);
     if (code == EX_NOPERM)
         advise_role(c->command);
     return code;

@@ -10,7 +10,9 @@
 
 enum look { LOOK_TEXT, LOOK_NUMBER, LOOK_DECIMAL, LOOK_BOOL, LOOK_TIME, LOOK_JSON };
 
-#define OID_JSON 114
+#define OID_JSON       114
+#define CELL_BYTES_MAX 1024 /* of a table with many rows; a single row is shown whole */
+#define LINE_BYTES_MAX 4096
 
 static enum look look_of(const struct pg_result *r, int column)
 {
@@ -57,8 +59,10 @@ void output_json_field(struct buffer *out, const struct pg_result *r, int row, i
     }
     switch (look_of(r, column)) {
     case LOOK_NUMBER:
-    case LOOK_JSON:
         buffer_text(out, text);
+        return;
+    case LOOK_JSON:
+        buffer_json_text(out, slice_of(text));
         return;
     case LOOK_BOOL:
         buffer_text(out, *text == 't' ? "true" : "false");
@@ -116,8 +120,9 @@ static struct libscols_table *new_table(void)
     return t;
 }
 
+/* What comes from outside must not command the terminal: control characters are shown as \xNN. */
 static void set_cell(struct libscols_line *line, int cell, const struct pg_result *r, int row,
-                     int column)
+                     int column, size_t most)
 {
     CLEANUP(buffer_fini) struct buffer b = BUFFER_NULL;
     const char *text = pg_text(r, row, column);
@@ -126,8 +131,10 @@ static void set_cell(struct libscols_line *line, int cell, const struct pg_resul
         return;
     if (look == LOOK_TIME)
         put_time(&b, text);
-    else
-        buffer_text(&b, look == LOOK_BOOL ? (*text == 't' ? "yes" : "no") : text);
+    else if (look == LOOK_BOOL)
+        buffer_text(&b, *text == 't' ? "yes" : "no");
+    else if (!buffer_printable(&b, slice_of(text), most))
+        buffer_text(&b, "...");
     int failed = scols_line_set_data(line, (size_t)cell, buffer_cstr(&b));
     ASSERT(!failed);
 }
@@ -150,7 +157,7 @@ static void print_rows(const struct pg_result *r, const char *columns)
         struct libscols_line *line = scols_table_new_line(t, NULL);
         ASSERT(line != NULL);
         for (int k = 0; k < cells; k++)
-            set_cell(line, k, r, i, shown[k]);
+            set_cell(line, k, r, i, shown[k], CELL_BYTES_MAX);
     }
     scols_print_table(t);
     scols_unref_table(t);
@@ -169,13 +176,27 @@ static void print_row(const struct pg_result *r)
         ASSERT(line != NULL);
         int failed = scols_line_set_data(line, 0, pg_column_name(r, k));
         ASSERT(!failed);
-        set_cell(line, 1, r, 0, k);
+        set_cell(line, 1, r, 0, k, SIZE_MAX);
     }
     scols_print_table(t);
     scols_unref_table(t);
 }
 
 /* ---------------------------------------------------------------- both */
+
+void output_complaint(const char *text)
+{
+    CLEANUP(buffer_fini) struct buffer b = BUFFER_NULL;
+    buffer_text(&b, "debitctl: ");
+    for (const char *p = text; *p; p += *p == '\n') {
+        size_t n = strcspn(p, "\n");
+        if (!buffer_printable(&b, (struct slice){ p, n }, LINE_BYTES_MAX))
+            buffer_text(&b, "...");
+        buffer_text(&b, "\n");
+        p += n;
+    }
+    fputs(buffer_cstr(&b), stderr);
+}
 
 void output_rows(const struct ctl *c, const struct pg_result *r, const char *columns)
 {

@@ -23,4 +23,8 @@ int ctl_query(struct ctl *c, const char *name, int n, const char *const *paramet
 /* 0, or EX_DATAERR: no account of that name. */
 int ctl_require_account(struct ctl *c, const char *account, struct error *ret_error) MUST_CHECK;
 
+/* To standard error, behind the name of the program; its lines with nothing in them that could
+ * command a terminal. */
+void output_complaint(const char *text);
+
 #endif

@@ -73,8 +73,10 @@ int places_query(struct ctl *c, const char *name, struct pg_result **ret, struct
     for (size_t i = 0; i < places; i++)
         place[i] = (struct kafka_place){ .topic = pg_text(bare, (int)i, 0),
                                          .partition = (int32_t)pg_text_int(bare, (int)i, 1) };
-    if (ask_ends(&c->config, place, places, &trouble) < 0)
-        fprintf(stderr, "debitctl: the lag is not known: %s\n", trouble.text);
+    if (ask_ends(&c->config, place, places, &trouble) < 0) {
+        error_prefix(&trouble, "the lag is not known");
+        output_complaint(trouble.text);
+    }
     code = read_rows(c, name, place, places, ret, ret_error);
     free(place);
     return code;

@@ -103,11 +103,18 @@ TEST("a buffer grows with what is put into it")
     buffer_fini(&b);
 }
 
-TEST("a JSON string escapes what RFC 8259 demands and nothing else")
+TEST("a JSON string escapes what RFC 8259 demands, and what could command a terminal or break a "
+     "line")
 {
     struct buffer b = BUFFER_NULL;
     buffer_json_string(&b, SLICE("a\"\\/\x01\n\x1f\x7f\xc3\xa9"));
-    CHECK_STR(buffer_cstr(&b), "\"a\\\"\\\\/\\u0001\\u000a\\u001f\x7f\xc3\xa9\"");
+    CHECK_STR(buffer_cstr(&b), "\"a\\\"\\\\/\\u0001\\u000a\\u001f\\u007f\xc3\xa9\"");
+    b.n = 0;
+    buffer_json_string(&b, SLICE("\xc2\x9b\xe2\x80\xa8\xe2\x80\xa9\xc2\xa0\xe2\x80\xa7"));
+    CHECK_STR(buffer_cstr(&b), "\"\\u009b\\u2028\\u2029\xc2\xa0\xe2\x80\xa7\"");
+    b.n = 0;
+    buffer_json_text(&b, SLICE("{\"a\": \"\xc2\x85\x7f\xe2\x80\xa8\xc3\xa9\\n\"}"));
+    CHECK_STR(buffer_cstr(&b), "{\"a\": \"\\u0085\\u007f\\u2028\xc3\xa9\\n\"}");
     b.n = 0;
     buffer_json_string(&b, SLICE_ABSENT);
     CHECK_STR(buffer_cstr(&b), "\"\"");
