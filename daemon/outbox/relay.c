@@ -181,6 +181,20 @@ static enum relay_step round_once(struct relay *r, bool *ret_busy, bool *ret_ane
     return STEP_DONE;
 }
 
+/* Now and then: have rows come that stand on their topic since before the database lost them? */
+static enum relay_step meet(struct relay *r)
+{
+    enum relay_step step = STEP_DONE;
+
+    if (monotonic_us() < r->ahead_at_us)
+        return STEP_DONE;
+    r->ahead_at_us = monotonic_us() + RELAY_AHEAD_US;
+    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
+        if (r->topic[o].ahead)
+            step = rows_met(r, (enum outbox)o);
+    return step;
+}
+
 /* Until something fails, or a new producer is needed. */
 static enum relay_step serve(struct relay *r)
 {
@@ -192,6 +206,8 @@ static enum relay_step serve(struct relay *r)
         rd_kafka_poll(r->producer, 0);
         step = round_once(r, &busy, &anew);
         rows_clear(r);
+        if (step == STEP_DONE)
+            step = meet(r);
         if (step == STEP_DONE && anew)
             return STEP_DONE;
         if (step == STEP_DONE && complaint_over(&r->failure))
@@ -236,6 +252,7 @@ static enum relay_step term(struct relay *r)
         step = topics_read_back(r);
     if (step != STEP_DONE)
         return step;
+    FAULT_POINT("relay.ready");
     log_info("relay: active, epoch %s", r->epoch_text);
     *r->seen.trouble = '\0';
     enter(r, RELAY_ACTIVE);

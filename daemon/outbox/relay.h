@@ -4,9 +4,10 @@
  * The rows of debitd.alert and debitd.rejected are the outbox, each with its state; there is no
  * cursor. The protocol (architecture "The outbox", research: reliability.md C, R6):
  *  1. raise the epoch in PostgreSQL; init_transactions: both fence the relay before;
- *  2. read back what rows in state 1 left on the topics, mark what is there, open the rest again;
+ *  2. read the topics from where they are known: mark what rows in state 1 left there, open the
+ *     rest again, keep what the database does not know (it has gone back in time);
  *  3. again and again: claim (state 1, with partition and floor), produce in one Kafka transaction,
- *     commit, mark (state 2).
+ *     commit, mark (state 2) and note how far the topics are known.
  * Whatever goes wrong, the producer is destroyed and all of it begins anew: there is no other
  * path, but for a message that the broker refuses for its size. That one is marked, sent without
  * its value, and the rest goes on. Several daemons may run; a lock lets one of them be the relay,

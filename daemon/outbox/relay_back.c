@@ -1,5 +1,10 @@
 /* Reading back: what rows in state 1 left on the topics is marked as published. Done after the
- * fence: the relay before can add nothing any more, and its last transaction is decided. */
+ * fence: the relay before can add nothing any more, and its last transaction is decided.
+ *
+ * It begins where everything of ours is known to be marked, a place that is noted with every mark.
+ * A database that went back in time (a failover that lost commits, a restore) has an earlier place:
+ * what was published since stands behind it, and is kept apart (alert_ahead, letter_ahead) until
+ * its row comes again, however long that takes. */
 #include "outbox/relay_internal.h"
 
 #include "base/clock.h"
@@ -9,7 +14,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MARK_ROWS 1000 /* ids in one statement */
+#define FLUSH_ROWS 1000 /* messages in one statement */
 
 struct back {
     struct relay *r;
@@ -17,8 +22,10 @@ struct back {
     /* offset: from where; opaque: not NULL once its end has been met */
     rd_kafka_topic_partition_list_t *list;
     int open; /* partitions whose end has not been met */
-    struct buffer ids[OUTBOXES];
+    /* of what was read and not yet compared with the database: array literals */
+    struct buffer column[OUTBOXES][SAW_COLUMNS];
     int64_t count[OUTBOXES];
+    int64_t ahead[OUTBOXES]; /* messages that the database does not know */
 };
 
 static enum outbox outbox_of(const struct relay *r, const char *topic)
@@ -26,75 +33,120 @@ static enum outbox outbox_of(const struct relay *r, const char *topic)
     return strcmp(topic, r->topic[ALERTS].name) == 0 ? ALERTS : LETTERS;
 }
 
-/* Where to read; rows claimed for a partition that is no more, or from beyond the end, cannot be
- * on the topic. */
+/* Where to read: from what is known on, and from where claimed rows may stand; to the end. A place
+ * beyond the end is of a topic that was made anew since: all of it may be ours. */
 static enum relay_step collect(struct back *b, enum outbox o)
 {
     CLEANUP(pg_result_freep) struct pg_result *rows = NULL;
     struct relay_topic *t = &b->r->topic[o];
-    enum relay_step step = rows_claimed(b->r, o, &rows);
+    int32_t partitions = t->partitions;
+    int64_t *from = xcalloc((size_t)partitions, sizeof(*from));
+    enum relay_step step = rows_known(b->r, o, from);
 
-    if (step != STEP_DONE)
-        return step;
-    t->reading_back = pg_rows(rows) > 0;
-    for (int i = 0; i < pg_rows(rows); i++) {
+    if (step == STEP_DONE)
+        step = rows_claimed(b->r, o, &rows);
+    t->reading_back = step == STEP_DONE && pg_rows(rows) > 0;
+    for (int i = 0; t->reading_back && i < pg_rows(rows); i++) {
         int64_t partition = pg_text_int(rows, i, 0), floor = pg_text_int(rows, i, 1);
 
-#if MUTANT == 4 /* nothing is read back: what was claimed is sent again */
-        partition = -1;
-#endif
-        if (partition >= 0 && partition < t->partitions && floor >= 0 &&
-            floor < t->floor[partition])
-            rd_kafka_topic_partition_list_add(b->list, t->name, (int32_t)partition)->offset = floor;
+        if (partition >= 0 && partition < t->partitions && floor < from[partition])
+            from[partition] = floor;
     }
-    return STEP_DONE;
+#if MUTANT == 4 /* nothing is read back: what was claimed is sent again */
+    partitions = 0;
+#endif
+    for (int32_t i = 0; step == STEP_DONE && i < partitions; i++)
+        if (from[i] != t->floor[i])
+            rd_kafka_topic_partition_list_add(b->list, t->name, i)->offset =
+                from[i] > t->floor[i] ? 0 : from[i];
+    free(from);
+    return step;
 }
 
-static enum relay_step mark(struct back *b, enum outbox o)
+static enum relay_step flush(struct back *b, enum outbox o)
 {
-    int64_t marked = 0;
+    const char *column[SAW_COLUMNS];
+    int64_t marked = 0, ahead = 0;
     enum relay_step step;
 
     if (b->count[o] == 0)
         return STEP_DONE;
-    buffer_text(&b->ids[o], "}");
-    step = rows_mark(b->r, o, buffer_cstr(&b->ids[o]), &marked);
+    for (int c = 0; c < SAW_COLUMNS; c++) {
+        buffer_text(&b->column[o][c], "}");
+        column[c] = buffer_cstr(&b->column[o][c]);
+    }
+    step = rows_saw(b->r, o, column, &marked, &ahead);
     b->r->seen.found += (uint64_t)marked;
+    b->ahead[o] += ahead;
     b->count[o] = 0;
-    b->ids[o].n = 0;
+    for (int c = 0; c < SAW_COLUMNS; c++)
+        b->column[o][c].n = 0;
     return step;
 }
 
-/* Anybody may write to the topic: only what looks like an id of ours goes into the statement. */
-static bool is_id(enum outbox o, const char *p, size_t n)
+/* The last header of that name: a dead letter may have come with such headers of its own. */
+static struct slice header(rd_kafka_headers_t *headers, const char *name)
 {
-    if (o == LETTERS) {
-        for (size_t i = 0; i < n; i++)
-            if (!isdigit((unsigned char)p[i]))
-                return false;
-        return n > 0 && n < 19;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (i == 8 || i == 13 || i == 18 || i == 23 ? p[i] != '-' : !isxdigit((unsigned char)p[i]))
-            return false;
-    return n == 36;
+    const void *value = NULL;
+    size_t n = 0;
+
+    if (rd_kafka_header_get_last(headers, name, &value, &n) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return SLICE_ABSENT;
+    return (struct slice){ value, n };
 }
 
+static bool is_number(struct slice s, size_t digits_max)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!isdigit((unsigned char)s.p[i]))
+            return false;
+    return s.n > 0 && s.n <= digits_max;
+}
+
+static bool is_uuid(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (i == 8 || i == 13 || i == 18 || i == 23 ? s.p[i] != '-'
+                                                    : !isxdigit((unsigned char)s.p[i]))
+            return false;
+    return s.n == 36;
+}
+
+/* As Kafka allows it: nothing that an array literal would trip over. */
+static bool is_topic(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!isalnum((unsigned char)s.p[i]) && strchr("._-", s.p[i]) == NULL)
+            return false;
+    return s.n > 0 && s.n <= 249;
+}
+
+/* Anybody may write to the topic: only what looks like ours goes into a statement. */
 static enum relay_step see(struct back *b, const rd_kafka_message_t *m)
 {
     enum outbox o = outbox_of(b->r, rd_kafka_topic_name(m->rkt));
+    struct slice field[SAW_COLUMNS], group;
     rd_kafka_headers_t *headers = NULL;
-    const void *id = NULL;
-    size_t n = 0;
 
-    /* The last one: a dead letter may have come with such a header of its own. */
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        rd_kafka_header_get_last(headers, HEADER_ID, &id, &n) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        id == NULL || !is_id(o, id, n))
+    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return STEP_DONE;
-    buffer_text(&b->ids[o], b->count[o]++ == 0 ? "{" : ",");
-    buffer_put(&b->ids[o], id, n);
-    return b->count[o] < MARK_ROWS ? STEP_DONE : mark(b, o);
+    group = header(headers, HEADER_GROUP);
+    field[SAW_OURS] = group.p != NULL && slice_is(group, b->r->settings.kafka->group_id)
+                          ? SLICE("t")
+                          : SLICE("f");
+    field[SAW_ID] = header(headers, HEADER_ID);
+    field[SAW_TOPIC] = header(headers, HEADER_TOPIC);
+    field[SAW_PARTITION] = header(headers, HEADER_PARTITION);
+    field[SAW_OFFSET] = header(headers, HEADER_OFFSET);
+    if (o == ALERTS ? !is_uuid(field[SAW_ID])
+                    : !is_number(field[SAW_ID], 18) || !is_topic(field[SAW_TOPIC]) ||
+                          !is_number(field[SAW_PARTITION], 9) || !is_number(field[SAW_OFFSET], 18))
+        return STEP_DONE;
+    for (int c = 0; c < (o == ALERTS ? (int)SAW_TOPIC : (int)SAW_COLUMNS); c++) {
+        buffer_text(&b->column[o][c], b->count[o] == 0 ? "{" : ",");
+        buffer_slice(&b->column[o][c], field[c]);
+    }
+    return ++b->count[o] < FLUSH_ROWS ? STEP_DONE : flush(b, o);
 }
 
 /* The place that reading has reached. */
@@ -149,7 +201,7 @@ static enum relay_step read_all(struct back *b)
             step = relay_sign(b->r);
     }
     for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
-        step = mark(b, (enum outbox)o);
+        step = flush(b, (enum outbox)o);
     return step;
 }
 
@@ -175,6 +227,24 @@ static enum relay_step read_topics(struct back *b)
     return step;
 }
 
+/* What claimed rows left on the topics is marked by now; the rest of them is not there. */
+static enum relay_step settle(struct back *b, enum outbox o)
+{
+    struct relay *r = b->r;
+    enum relay_step step = STEP_DONE;
+
+    if (b->ahead[o] > 0)
+        log_warning("relay: %" PRId64 " messages of ours on the topic %s are not in the database: "
+                    "it has lost commits (a failover, a restore). When reading usage again brings "
+                    "them back they are not published twice",
+                    b->ahead[o], r->topic[o].name);
+    if (r->topic[o].reading_back)
+        step = rows_reset(r, o);
+    if (step == STEP_DONE)
+        step = rows_met(r, o);
+    return step == STEP_DONE ? rows_reached(r, o) : step;
+}
+
 enum relay_step topics_read_back(struct relay *r)
 {
     struct back b = { .r = r, .list = rd_kafka_topic_partition_list_new(8) };
@@ -192,15 +262,16 @@ enum relay_step topics_read_back(struct relay *r)
     if (step == STEP_DONE && b.list->cnt > 0)
         step = read_topics(&b);
     FAULT_POINT("relay.read_back");
-    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
-        if (r->topic[o].reading_back)
-            step = rows_reset(r, (enum outbox)o);
     if (step == STEP_DONE && any)
         log_notice("relay: of what a relay before had claimed, %" PRIu64
                    " messages stand on the topics; the rest is published again",
                    r->seen.found - before);
+    for (int o = 0; o < OUTBOXES && step == STEP_DONE; o++)
+        if (r->topic[o].partitions > 0)
+            step = settle(&b, (enum outbox)o);
     for (int o = 0; o < OUTBOXES; o++)
-        buffer_fini(&b.ids[o]);
+        for (int c = 0; c < SAW_COLUMNS; c++)
+            buffer_fini(&b.column[o][c]);
     rd_kafka_topic_partition_list_destroy(b.list);
     return step;
 }

@@ -30,6 +30,8 @@
 /* for the delivery of one transaction's messages */
 #define RELAY_REPORTS_US       INT64_C(10000000)
 #define RELAY_SILENCE_US       INT64_C(30000000) /* reading back without a message or an end */
+/* between looks whether a row has come that stands on its topic since before the database lost it */
+#define RELAY_AHEAD_US         INT64_C(1000000)
 
 /* How a step ended. Anything but DONE makes the relay start over, after the words have been
  * logged. */
@@ -42,6 +44,7 @@ struct relay_topic {
     int32_t partitions; /* 0: the topic does not exist */
     int64_t *floor;     /* per partition: nothing of what is not claimed yet can stand before it */
     bool reading_back;  /* rows in state 1 were found */
+    bool ahead;         /* it holds messages of ours that the database does not know */
     struct complaint missing;
 };
 
@@ -71,6 +74,7 @@ struct relay {
     rd_kafka_t *producer;
     struct relay_topic topic[OUTBOXES];
     int64_t topics_at_us; /* the next look for a missing one */
+    int64_t ahead_at_us;  /* the next look for rows that stand on their topic already */
     struct pg_result *rows[OUTBOXES];
     struct parcel *parcel; /* RELAY_ROWS_MAX of each */
     size_t parcels;
@@ -114,8 +118,17 @@ enum relay_step rows_alive(struct relay *r);
  * columns partition, floor. */
 enum relay_step rows_claimed(struct relay *r, enum outbox o, struct pg_result **ret);
 enum relay_step rows_reset(struct relay *r, enum outbox o);
-/* ids: an array literal. *ret_marked may be NULL. */
-enum relay_step rows_mark(struct relay *r, enum outbox o, const char *ids, int64_t *ret_marked);
+/* From where on each partition has to be read back: known[partition], 0 where nothing is known. */
+enum relay_step rows_known(struct relay *r, enum outbox o, int64_t *known);
+/* All partitions have been read back to their floors. */
+enum relay_step rows_reached(struct relay *r, enum outbox o);
+/* What was read on the topic, as array literals: SAW_COLUMNS of them, of alerts the first two.
+ * *ret_ahead: messages that the database does not know. */
+enum saw_column { SAW_ID, SAW_OURS, SAW_TOPIC, SAW_PARTITION, SAW_OFFSET, SAW_COLUMNS };
+enum relay_step rows_saw(struct relay *r, enum outbox o, const char *const *column,
+                         int64_t *ret_marked, int64_t *ret_ahead);
+/* Marks the rows that stand on their topic since before the database lost them. */
+enum relay_step rows_met(struct relay *r, enum outbox o);
 enum relay_step rows_fetch(struct relay *r); /* fills rows and parcel */
 enum relay_step rows_claim(struct relay *r);
 enum relay_step rows_mark_parcels(struct relay *r);
@@ -159,6 +172,12 @@ enum letter_column {
 };
 enum alert_column { ALERT_ID, ALERT_KEY, ALERT_EVENT };
 
-#define HEADER_ID "debitd-id" /* of alerts and letters: by it reading back knows them */
+/* Of alerts and letters: by these reading back knows them. Several groups may share a topic. */
+#define HEADER_ID        "debitd-id"
+#define HEADER_GROUP     "debitd-group"
+/* of letters: where the message came from */
+#define HEADER_TOPIC     "__connect.errors.topic"
+#define HEADER_PARTITION "__connect.errors.partition"
+#define HEADER_OFFSET    "__connect.errors.offset"
 
 #endif

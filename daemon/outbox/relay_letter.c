@@ -81,19 +81,21 @@ rd_kafka_headers_t *letter_headers(struct relay *r, const struct parcel *p)
     if (p->outbox == ALERTS) {
         add(h, "content-type", "application/cloudevents+json");
         add(h, HEADER_ID, p->id);
+        add(h, HEADER_GROUP, r->settings.kafka->group_id);
         return h;
     }
     if (!bare)
         add_original(r, h, p->row);
     add(h, "debitd-reason", pg_text(rows, p->row, LETTER_REASON));
     add(h, "debitd-detail", pg_text(rows, p->row, LETTER_DETAIL));
-    add(h, "__connect.errors.topic", pg_text(rows, p->row, LETTER_TOPIC));
-    add(h, "__connect.errors.partition", pg_text(rows, p->row, LETTER_PARTITION));
-    add(h, "__connect.errors.offset", pg_text(rows, p->row, LETTER_OFFSET));
+    add(h, HEADER_TOPIC, pg_text(rows, p->row, LETTER_TOPIC));
+    add(h, HEADER_PARTITION, pg_text(rows, p->row, LETTER_PARTITION));
+    add(h, HEADER_OFFSET, pg_text(rows, p->row, LETTER_OFFSET));
     add(h, "__connect.errors.exception.message", pg_text(rows, p->row, LETTER_DETAIL));
     if (bare || strcmp(pg_text(rows, p->row, LETTER_TRUNCATED), "t") == 0)
         /* how many bytes the value has */
         add(h, "debitd-truncated", pg_text(rows, p->row, LETTER_SIZE));
     add(h, HEADER_ID, p->id);
+    add(h, HEADER_GROUP, r->settings.kafka->group_id);
     return h;
 }

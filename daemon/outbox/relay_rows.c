@@ -13,6 +13,9 @@ static const char *const claimed_sql[] = { "relay_claimed_alerts", "relay_claime
 static const char *const claim_sql[] = { "relay_claim_alerts", "relay_claim_letters" };
 static const char *const mark_sql[] = { "relay_mark_alerts", "relay_mark_letters" };
 static const char *const reset_sql[] = { "relay_reset_alerts", "relay_reset_letters" };
+static const char *const saw_sql[] = { "relay_saw_alerts", "relay_saw_letters" };
+static const char *const met_sql[] = { "relay_met_alerts", "relay_met_letters" };
+static const char *const noun[] = { "alerts", "dead letters" };
 
 static enum relay_step run(struct relay *r, const char *doing, const char *query, int params,
                            const char *const *param, struct pg_result **ret)
@@ -44,9 +47,10 @@ static enum relay_step run(struct relay *r, const char *doing, const char *query
     return relay_failed(r, "%s", error.text);
 }
 
-/* Of a statement that answers (rows of the fence, rows changed). */
-static enum relay_step run_fenced(struct relay *r, const char *doing, const char *query, int params,
-                                  const char *const *param, int64_t *ret_changed)
+/* Of a statement that answers (rows of the fence, rows changed, and what else it counts). */
+static enum relay_step run_counting(struct relay *r, const char *doing, const char *query,
+                                    int params, const char *const *param, int64_t *ret_changed,
+                                    int64_t *ret_more)
 {
     CLEANUP(pg_result_freep) struct pg_result *result = NULL;
     enum relay_step step = run(r, doing, query, params, param, &result);
@@ -57,7 +61,15 @@ static enum relay_step run_fenced(struct relay *r, const char *doing, const char
         return STEP_FENCED;
     if (ret_changed != NULL)
         *ret_changed = pg_text_int(result, 0, 1);
+    if (ret_more != NULL)
+        *ret_more = pg_text_int(result, 0, 2);
     return STEP_DONE;
+}
+
+static enum relay_step run_fenced(struct relay *r, const char *doing, const char *query, int params,
+                                  const char *const *param, int64_t *ret_changed)
+{
+    return run_counting(r, doing, query, params, param, ret_changed, NULL);
 }
 
 enum relay_step rows_open(struct relay *r)
@@ -99,6 +111,24 @@ enum relay_step rows_lead(struct relay *r, bool *ret_leads)
     return step;
 }
 
+/* Only to tell people: what was lost is found on the topics, whatever the server says of itself. */
+static void tell_server(const struct pg_result *row)
+{
+    enum { EPOCH, SYSTEM_BEFORE, SYSTEM, TIMELINE_BEFORE, TIMELINE };
+
+    if (pg_null(row, 0, SYSTEM_BEFORE) || pg_null(row, 0, TIMELINE_BEFORE))
+        return;
+    if (strcmp(pg_text(row, 0, SYSTEM_BEFORE), pg_text(row, 0, SYSTEM)) != 0)
+        log_warning("relay: the database lies on another server than before (system identifier %s, "
+                    "it was %s): restored from a dump, or postgres.conninfo leads elsewhere. What "
+                    "it does not know of its own messages is looked for on the topics",
+                    pg_text(row, 0, SYSTEM), pg_text(row, 0, SYSTEM_BEFORE));
+    else if (strcmp(pg_text(row, 0, TIMELINE_BEFORE), pg_text(row, 0, TIMELINE)) != 0)
+        log_notice("relay: PostgreSQL is on timeline %s, it was on %s: a standby was promoted or a "
+                   "backup restored. Commits that were lost with it are looked for on the topics",
+                   pg_text(row, 0, TIMELINE), pg_text(row, 0, TIMELINE_BEFORE));
+}
+
 enum relay_step rows_epoch(struct relay *r)
 {
     CLEANUP(pg_result_freep) struct pg_result *result = NULL;
@@ -112,6 +142,7 @@ enum relay_step rows_epoch(struct relay *r)
             r, "becoming the relay: table debitd.relay has no row; debitctl migrate makes it");
     r->epoch = pg_text_int(result, 0, 0);
     snprintf(r->epoch_text, sizeof(r->epoch_text), "%" PRId64, r->epoch);
+    tell_server(result);
     return STEP_DONE;
 }
 
@@ -139,11 +170,72 @@ enum relay_step rows_reset(struct relay *r, enum outbox o)
                       NULL);
 }
 
-enum relay_step rows_mark(struct relay *r, enum outbox o, const char *ids, int64_t *ret_marked)
+enum relay_step rows_known(struct relay *r, enum outbox o, int64_t *known)
 {
-    const char *const param[] = { r->epoch_text, ids };
+    CLEANUP(pg_result_freep) struct pg_result *rows = NULL;
+    const char *const param[] = { r->topic[o].name };
+    enum relay_step step =
+        run(r, "asking how far the topics are known", "relay_known", 1, param, &rows);
 
-    return run_fenced(r, "marking messages as published", mark_sql[o], 2, param, ret_marked);
+    for (int32_t p = 0; p < r->topic[o].partitions; p++)
+        known[p] = 0;
+    for (int i = 0; step == STEP_DONE && i < pg_rows(rows); i++) {
+        int64_t partition = pg_text_int(rows, i, 0);
+
+        if (partition >= 0 && partition < r->topic[o].partitions)
+            known[partition] = pg_text_int(rows, i, 1);
+    }
+    return step;
+}
+
+enum relay_step rows_reached(struct relay *r, enum outbox o)
+{
+    const struct relay_topic *t = &r->topic[o];
+    struct buffer *partitions = &r->list[0], *offsets = &r->list[1];
+    enum relay_step step;
+
+    partitions->n = offsets->n = 0;
+    for (int32_t p = 0; p < t->partitions; p++) {
+        buffer_format(partitions, "%s%" PRId32, p == 0 ? "{" : ",", p);
+        buffer_format(offsets, "%s%" PRId64, p == 0 ? "{" : ",", t->floor[p]);
+    }
+    buffer_text(partitions, "}");
+    buffer_text(offsets, "}");
+
+    const char *const param[] = { r->epoch_text, t->name, buffer_cstr(partitions),
+                                  buffer_cstr(offsets) };
+    step = run_fenced(r, "noting how far the topics are known", "relay_reached", 4, param, NULL);
+    return step;
+}
+
+enum relay_step rows_saw(struct relay *r, enum outbox o, const char *const *column,
+                         int64_t *ret_marked, int64_t *ret_ahead)
+{
+    const char *param[1 + SAW_COLUMNS] = { r->epoch_text };
+
+    for (int c = 0; c < SAW_COLUMNS; c++)
+        param[1 + c] = column[c];
+    return run_counting(r, "comparing what stands on the topics with the database", saw_sql[o],
+                        o == ALERTS ? 1 + SAW_TOPIC : 1 + SAW_COLUMNS, param, ret_marked,
+                        ret_ahead);
+}
+
+enum relay_step rows_met(struct relay *r, enum outbox o)
+{
+    const char *const param[] = { r->epoch_text };
+    int64_t met = 0, left = 0;
+    enum relay_step step = run_counting(r, "looking for messages that stand on the topics already",
+                                        met_sql[o], 1, param, &met, &left);
+
+    if (step != STEP_DONE)
+        return step;
+    r->topic[o].ahead = left > 0;
+    r->seen.found += (uint64_t)met;
+    if (met > 0)
+        log_notice("relay: %" PRId64 " %s that the database had lost have come again; they stand "
+                   "on %s already and are not published twice (%" PRId64 " are still to come)",
+                   met, noun[o], r->topic[o].name, left);
+    return STEP_DONE;
 }
 
 enum relay_step rows_truncate(struct relay *r, const char *id)
@@ -261,11 +353,14 @@ enum relay_step rows_mark_parcels(struct relay *r)
 {
     for (int o = 0; o < OUTBOXES; o++) {
         int64_t n = list_parcels(r, (enum outbox)o), marked = 0;
+        const char *const param[] = { r->epoch_text, buffer_cstr(&r->list[0]),
+                                      buffer_cstr(&r->list[1]), buffer_cstr(&r->list[2]),
+                                      r->topic[o].name };
         enum relay_step step;
 
         if (n == 0)
             continue;
-        step = rows_mark(r, (enum outbox)o, buffer_cstr(&r->list[0]), &marked);
+        step = run_fenced(r, "marking messages as published", mark_sql[o], 5, param, &marked);
         if (step != STEP_DONE)
             return step;
         if (marked != n)

@@ -57,8 +57,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
         return;
     }
     r->delivered++;
-    if (m->offset >= r->topic[p->outbox].floor[m->partition])
-        r->topic[p->outbox].floor[m->partition] = m->offset + 1;
+    r->topic[p->outbox].floor[m->partition] = m->offset + 1;
 }
 
 /* ---- what there is */

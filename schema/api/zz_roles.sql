@@ -80,6 +80,8 @@ GRANT INSERT ON debitd.name, debitd.position, debitd.account, debitd.payer, debi
 GRANT UPDATE ON debitd.position, debitd.account, debitd.payer, debitd.usage, debitd.batch, debitd.usage_daily, debitd.relay,
     debitd.alert, debitd.rejected, debitd.parked TO debitd_writer;
 GRANT UPDATE (kafka_cluster_id, dedup_months) ON debitd.books TO debitd_writer;
+GRANT INSERT, UPDATE ON debitd.relay_place TO debitd_writer;
+GRANT INSERT, DELETE ON debitd.alert_ahead, debitd.letter_ahead TO debitd_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA debitd TO debitd_writer;
 
 -- Functions: PostgreSQL lets everybody call every function unless told otherwise.

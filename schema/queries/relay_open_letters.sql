@@ -1,4 +1,4 @@
--- Dead letters to be published, oldest first; the value of a truncated one stays here. Bytes come as hex, header lists as hex joined by commas ('-': a header without value).
+-- Dead letters to be published (what stands on the topic already is not), oldest first; the value of a truncated one stays here. Bytes come as hex, header lists as hex joined by commas ('-': a header without value).
 -- $1 at most so many, $2 and at most so many bytes of values, but always one
 SELECT l.rejected_id, l.topic, l.partition, l."offset", l.reason, l.detail, l.truncated, pg_catalog.octet_length(l.value) AS size,
        pg_catalog.encode(l.key, 'hex') AS key,
@@ -9,7 +9,10 @@ SELECT l.rejected_id, l.topic, l.partition, l."offset", l.reason, l.detail, l.tr
 FROM (
     SELECT r.*, pg_catalog.sum(CASE WHEN r.truncated THEN 0 ELSE coalesce(pg_catalog.octet_length(r.value), 0) END) OVER (ORDER BY r.rejected_id) AS bytes,
            pg_catalog.row_number() OVER (ORDER BY r.rejected_id) AS place
-    FROM (SELECT * FROM debitd.rejected WHERE state = 0 ORDER BY rejected_id LIMIT $1::integer) r
+    FROM (SELECT * FROM debitd.rejected o
+          WHERE o.state = 0 AND NOT EXISTS (SELECT 1 FROM debitd.letter_ahead h
+                                            WHERE h.topic = o.topic AND h.partition = o.partition AND h."offset" = o."offset")
+          ORDER BY o.rejected_id LIMIT $1::integer) r
 ) l
 WHERE l.place = 1 OR l.bytes <= $2::bigint
 ORDER BY l.rejected_id

@@ -1,0 +1,114 @@
+"""A database that went back in time, and topics that did not: what was published and then lost is not published again.
+
+The server goes on from a copy of its data, as after the promotion of a standby that was behind, or a restore. Usage is read
+again from the positions of then, and raises the same alerts and rejects the same messages; they stand on the topics.
+"""
+
+import shutil
+from collections import Counter
+
+import pytest
+
+from tests.integration.test_database_rewind import go_back, keep, restorable  # noqa: F401
+
+SOON = {"properties": [["session.timeout.ms", "2000"], ["heartbeat.interval.ms", "300"]]}
+ACCOUNTS = [f"acct-{n}" for n in range(6)]
+
+
+def on_a_new_timeline(copy):
+    """As after a promotion: the server recovers what the copy has, and begins a timeline of its own."""
+    (copy / "recovery.signal").touch()
+    owner = (copy / "PG_VERSION").stat()
+    shutil.chown(copy / "recovery.signal", owner.st_uid, owner.st_gid)
+    with open(copy / "postgresql.conf", "a") as conf:
+        conf.write("restore_command = 'false'\n")
+
+
+def use(world, number):
+    """Each of the accounts raises 80 and 100 in its first round; each round rejects four messages."""
+    for account in ACCOUNTS:
+        world.usage(account, id=f"{account}-{number}", metric="signatures", service="signaturit", quantity=5)
+    for n in range(4):
+        world.produce("usage", f"poison {number} {n}".encode(), key=b"k", partition=0)
+    world.flush()
+
+
+def each_once(world):
+    """(alerts, letters), every one of them once on its topic and as the database says."""
+    alerts = Counter(alert["id"] for alert in world.alerts())
+    assert alerts == Counter(str(row["alert_id"]) for row in world.sql("SELECT alert_id FROM debitd.alert"))
+    letters = Counter(letter.value for letter in world.topic_messages("deadletter"))
+    assert letters == Counter(bytes(row["value"]) for row in world.sql("SELECT value FROM debitd.rejected"))
+    assert world.sql("SELECT * FROM debitd.alert_ahead") == world.sql("SELECT * FROM debitd.letter_ahead") == []
+    world.verify()
+    return len(alerts), len(letters)
+
+
+def published_and_lost(world, daemon):
+    """Half of the alerts and letters is published before the copy is made, half after it."""
+    world.catalog()
+    for account in ACCOUNTS:
+        world.account("account.opened", account, plan="quota-free")
+    world.usage(ACCOUNTS[0], id="first", metric="signatures", service="signaturit", quantity=5)
+    world.produce("usage", b"poison before", key=b"k", partition=0)
+    world.wait_booked(total=1)
+    copy = keep(world)
+    world.wait(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%relay%'"), "the relay to be back")
+    use(world, 1)
+    world.wait_booked(total=1 + len(ACCOUNTS))
+    return copy
+
+
+@pytest.mark.parametrize("state", ["promoted", "restored"])
+def test_what_a_failover_lost_is_raised_again_and_not_published_twice(restorable, state):  # noqa: F811
+    world = restorable
+    daemon = world.start(kafka=SOON)
+    copy = published_and_lost(world, daemon)
+    if state == "promoted":
+        on_a_new_timeline(copy)
+    go_back(world, copy)
+    world.wait(lambda: not world.value("SELECT pg_is_in_recovery()"), "the server to be the primary")
+    # other numbers than before, as other sessions would have taken some
+    world.sql("SELECT nextval(pg_get_serial_sequence('debitd.rejected', 'rejected_id'))")
+    use(world, 2)
+    world.wait_booked(total=1 + 2 * len(ACCOUNTS))
+    assert each_once(world) == (2 * len(ACCOUNTS), 9)
+    assert "are not in the database: it has lost commits" in daemon.text()
+    assert ("PostgreSQL is on timeline 2" in daemon.text()) == (state == "promoted")
+    assert daemon.running
+
+
+def test_what_a_failover_lost_is_not_published_twice_though_the_relay_died_before_it_was_raised_again(restorable):  # noqa: F811
+    """What it read on the topics outlives it: the usage is held up by a lock on the positions meanwhile."""
+    world = restorable
+    daemon = world.start(kafka=SOON)
+    copy = published_and_lost(world, daemon)
+    daemon.kill()
+    go_back(world, copy)
+    with world.postgres.connect(world.name, autocommit=False) as holder:
+        holder.execute("SELECT * FROM debitd.position FOR UPDATE")
+        for _ in range(2):
+            dying = world.start(kafka=SOON, wait=False, fault="relay.ready")
+            assert dying.wait_exit() == -9
+        assert world.value("SELECT count(*) FROM debitd.alert_ahead") == 2 * len(ACCOUNTS) - 2
+        assert world.value("SELECT count(*) FROM debitd.letter_ahead") == 4
+        holder.rollback()
+    world.start(kafka=SOON)
+    use(world, 2)
+    world.wait_booked(total=1 + 2 * len(ACCOUNTS))
+    assert each_once(world) == (2 * len(ACCOUNTS), 9)
+
+
+def test_another_group_on_the_same_topics_keeps_nothing_back(restorable):  # noqa: F811
+    """A message of another group with an id that is to be raised here does not stand for ours."""
+    world = restorable
+    daemon = world.start(kafka=SOON)
+    copy = published_and_lost(world, daemon)
+    daemon.kill()
+    go_back(world, copy)
+    other = {"group_id": f"{world.name}.other", **SOON}
+    world.start(kafka=other)
+    world.wait_booked(total=1 + len(ACCOUNTS))
+    alerts = Counter(alert["id"] for alert in world.alerts())
+    assert Counter(alerts.values()) == {1: 2, 2: 2 * len(ACCOUNTS) - 2}
+    assert world.sql("SELECT * FROM debitd.alert_ahead") == []
