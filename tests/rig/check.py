@@ -1,9 +1,9 @@
 """./run check [TEST] [--repeat N] [--seed S]: everything that must hold, in one go, counted.
 
 Stages: tests/checks; unit tests (gcc); unit tests built by clang with address and undefined-behaviour sanitizers, and with
-the thread sanitizer; fuzz targets; mutants; integration tests; the short form of ./run chaos, on two seeds. With
-TEST only what has TEST in its name is run, by the gcc build alone. A skipped test counts as failed, and so does a run without any test. The last line is
-"N passed, N failed"; everything is also in build/check.log.
+the thread sanitizer; fuzz targets; mutants; integration tests; the short form of ./run chaos, on two seeds. With TEST
+only what has TEST in its name is run, by the gcc build alone. A skipped test counts as failed, and so does a run
+without any test. The last line is "N passed, N failed"; everything is also in build/check.log.
 """
 
 import argparse
