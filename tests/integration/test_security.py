@@ -5,8 +5,9 @@ import re
 import pytest
 
 from tests.rig.daemon import TOP, Debitd, debitctl, libconfig
+from tests.rig.postgres import Postgres
 from tests.rig.tls import Authority, SecureKafka, SecurePostgres
-from tests.rig.world import World, migrate_template
+from tests.rig.world import WRITER, World, migrate_template
 
 PASSWORD, KEY_PASSWORD, WRONG = "Kafka-geheim-4711", "Schluessel-geheim-4712", "Falsch-geheim-4713"
 DATABASE_PASSWORD, NEW_PASSWORD = "Datenbank-geheim-4714", "Neu-geheim-4715"
@@ -306,3 +307,41 @@ def test_a_password_changes_without_a_restart(guarded):
             assert daemon.stop() == 0
         finally:
             connection.execute(f"ALTER ROLE debitd PASSWORD '{DATABASE_PASSWORD}'")
+
+
+# ---------------------------------------------------------------- what is allowed but should be known
+
+def test_what_is_allowed_but_should_be_known_is_warned_of_once_a_start(world):
+    daemon = Debitd(world.folder, {
+        "kafka": {"bootstrap_servers": "broker.invalid:9092", "properties": [["sasl.password", PASSWORD]]},
+        "postgres": {"conninfo": f"host=db.invalid dbname=debitd password={DATABASE_PASSWORD}"}}, "careless")
+    daemon.config_path.chmod(0o644)
+    daemon.start(wait=False)
+    world.daemons.append(daemon)
+    world.wait(lambda: "waiting for PostgreSQL" in daemon.text(), "the first attempt")
+    for warning in ("kafka: security.protocol is PLAINTEXT, so events travel unencrypted to broker.invalid:9092",
+                    "postgres: sslmode is prefer, so the connection may be unencrypted to db.invalid",
+                    f"{daemon.config_path} holds a secret (sasl.password) and can be read by everybody on this machine: chmod 0640"):
+        assert daemon.text().count(warning) == 1
+    assert daemon.stop() == 0
+    assert not [secret for secret in SECRETS if secret in daemon.text() + "".join(daemon.said)]
+
+
+def test_a_database_whose_commits_do_not_last_is_warned_of(world):
+    server = Postgres({"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"})
+    try:
+        server.start()
+        migrate_template(server, "debitd")
+        daemon = world.start(postgres={"conninfo": server.conninfo("debitd", WRITER)})
+        assert "PostgreSQL runs with fsync=off, full_page_writes=off: when its machine fails, entries that were committed can be lost" in daemon.text()
+        # what a session can overrule is not warned of
+        with server.connect("postgres") as connection:
+            connection.execute("ALTER SYSTEM SET fsync = on")
+            connection.execute("ALTER SYSTEM SET full_page_writes = on")
+            connection.execute("SELECT pg_reload_conf()")
+        assert daemon.stop() == 0
+        again = world.start(postgres={"conninfo": server.conninfo("debitd", WRITER)})
+        assert "PostgreSQL runs with" not in again.text()
+        assert again.stop() == 0
+    finally:
+        server.close()
