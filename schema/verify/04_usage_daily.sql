@@ -1,31 +1,39 @@
 -- usage_daily: with the entries that are not summed yet, it has the sums of all entries, by
 -- account, day, metric, service, model and component.
-WITH entry AS NOT MATERIALIZED (
-    SELECT l.entry_id, l.account_id, l.counted_on AS day, l.metric_id, coalesce(l.service_id, 0) AS service_id,
-           coalesce(l.model_id, 0) AS model_id, l.cost IS NOT NULL AS has_cost, CASE l.type WHEN 'usage' THEN 1 ELSE -1 END AS events,
-           cardinality(l.component_ids) AS parts, l.component_ids, l.component_quantities, l.component_costs, l.component_charges
-      FROM debitd.ledger l
-     WHERE l.type IN ('usage', 'void')
-), parts AS ( -- nearly all have one or two: to pick those is cheaper than to unnest four arrays
-    SELECT e.*, e.component_ids[i.at] AS component_id, e.component_quantities[i.at] AS quantity, e.component_costs[i.at] AS cost,
-           e.component_charges[i.at] AS charge
-      FROM entry e CROSS JOIN (VALUES (1), (2)) AS i (at)
-     WHERE e.parts <= 2 AND i.at <= e.parts
-    UNION ALL
-    SELECT e.*, c.component_id, c.quantity, c.cost, c.charge
-      FROM entry e
-     CROSS JOIN LATERAL unnest(e.component_ids, e.component_quantities, e.component_costs, e.component_charges)
-           AS c (component_id, quantity, cost, charge)
-     WHERE e.parts > 2
-), waiting AS MATERIALIZED (
+WITH waiting AS MATERIALIZED (
     SELECT x.entry_id FROM debitd.batch b
      CROSS JOIN LATERAL (SELECT l.entry_id FROM debitd.ledger l WHERE l.entry_id BETWEEN b.entry_lo AND b.entry_hi OFFSET 0) x
      WHERE NOT b.folded
+), entry AS NOT MATERIALIZED (
+    SELECT l.account_id, l.counted_on AS day, l.metric_id, coalesce(l.service_id, 0) AS service_id, coalesce(l.model_id, 0) AS model_id,
+           l.cost IS NOT NULL AS has_cost, CASE l.type WHEN 'usage' THEN 1 ELSE -1 END AS events,
+           l.component_ids, l.component_quantities, l.component_costs, l.component_charges
+      FROM debitd.ledger l
+     WHERE l.type IN ('usage', 'void') AND NOT EXISTS (SELECT FROM waiting w WHERE w.entry_id = l.entry_id)
+), alike AS ( -- nearly all have one or two: summed side by side, they need no unnesting
+    SELECT e.account_id, e.day, e.metric_id, e.service_id, e.model_id, e.component_ids, sum(e.events) AS events,
+           sum(e.component_quantities[1]) AS quantity_1, sum(e.component_costs[1]) FILTER (WHERE e.has_cost) AS cost_1,
+           sum(e.component_charges[1]) AS charge_1,
+           sum(e.component_quantities[2]) AS quantity_2, sum(e.component_costs[2]) FILTER (WHERE e.has_cost) AS cost_2,
+           sum(e.component_charges[2]) AS charge_2
+      FROM entry e WHERE cardinality(e.component_ids) <= 2
+     GROUP BY 1, 2, 3, 4, 5, 6
+), part AS (
+    SELECT a.account_id, a.day, a.metric_id, a.service_id, a.model_id, c.component_id, c.quantity, c.cost, c.charge, a.events
+      FROM alike a
+     CROSS JOIN LATERAL (VALUES (a.component_ids[1], a.quantity_1, a.cost_1, a.charge_1), (a.component_ids[2], a.quantity_2, a.cost_2, a.charge_2))
+           AS c (component_id, quantity, cost, charge)
+     WHERE c.component_id IS NOT NULL
+    UNION ALL
+    SELECT e.account_id, e.day, e.metric_id, e.service_id, e.model_id, c.component_id, c.quantity, CASE WHEN e.has_cost THEN c.cost END, c.charge, e.events
+      FROM entry e
+     CROSS JOIN LATERAL unnest(e.component_ids, e.component_quantities, e.component_costs, e.component_charges)
+           AS c (component_id, quantity, cost, charge)
+     WHERE cardinality(e.component_ids) > 2
 ), computed AS (
     SELECT p.account_id, p.day, p.metric_id, p.service_id, p.model_id, p.component_id, sum(p.quantity) AS quantity,
-           coalesce(sum(p.cost) FILTER (WHERE p.has_cost), 0) AS cost, sum(p.charge) AS charge, sum(p.events) AS events
-      FROM parts p WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.entry_id = p.entry_id)
-     GROUP BY 1, 2, 3, 4, 5, 6
+           coalesce(sum(p.cost), 0) AS cost, sum(p.charge) AS charge, sum(p.events) AS events
+      FROM part p GROUP BY 1, 2, 3, 4, 5, 6
 ), compared AS (
     SELECT coalesce(d.account_id, e.account_id) AS account_id, coalesce(d.day, e.day) AS day,
            coalesce(d.metric_id, e.metric_id) AS metric_id, coalesce(d.service_id, e.service_id) AS service_id,

@@ -8,23 +8,25 @@ WITH price AS MATERIALIZED (
     SELECT p.*, c.applied_at, 4 * (p.service_id IS NULL)::integer + 2 * (p.model_id IS NULL)::integer + (p.component_id IS NULL)::integer AS rank
       FROM debitd.price p JOIN debitd.catalogue c ON c.version = p.since
      WHERE p.plan_name_id IS NULL
-), entry AS NOT MATERIALIZED (
-    SELECT l.entry_id, l.occurred_at, l.booked_at, l.metric_id, l.service_id, l.model_id, l.currency_id, l.quantity AS total, l.cost AS whole,
-           l.amount, l.price_source, cardinality(l.component_ids) AS parts, l.component_ids, l.component_quantities, l.component_costs,
-           l.component_prices
-      FROM debitd.ledger l WHERE l.type = 'usage'
-), part AS NOT MATERIALIZED (
-    SELECT e.*, i.at, e.component_ids[i.at] AS component_id, e.component_quantities[i.at] AS quantity, e.component_costs[i.at] AS cost,
-           e.component_prices[i.at] AS price_id
-      FROM entry e CROSS JOIN (VALUES (1), (2)) AS i (at)
-     WHERE e.parts <= 2 AND i.at <= e.parts
-    UNION ALL
-    SELECT e.*, c.at, c.component_id, c.quantity, c.cost, c.price_id
-      FROM entry e
+), odd AS MATERIALIZED ( -- nearly all have one or two components, priced by the catalogue in their currency: those need no unnesting
+    SELECT l.entry_id, l.occurred_at, l.booked_at, l.metric_id, l.service_id, l.model_id, l.currency_id, l.quantity, l.cost,
+           l.amount, l.price_source, l.component_ids, l.component_quantities, l.component_costs, l.component_prices
+      FROM debitd.ledger l
+      LEFT JOIN price a ON a.price_id = l.component_prices[1]
+      LEFT JOIN price b ON b.price_id = l.component_prices[2]
+     WHERE l.type = 'usage'
+       AND (l.price_source = 'catalogue' AND a.currency_id = l.currency_id
+            AND abs(l.component_costs[1] * a.per - l.component_quantities[1] * a.price) * 2e12 < a.per
+            AND CASE cardinality(l.component_ids) WHEN 1 THEN true
+                WHEN 2 THEN b.currency_id = l.currency_id
+                        AND abs(l.component_costs[2] * b.per - l.component_quantities[2] * b.price) * 2e12 < b.per END) IS NOT TRUE
+), part AS (
+    SELECT e.entry_id, e.occurred_at, e.booked_at, e.metric_id, e.service_id, e.model_id, e.currency_id, e.quantity AS total, e.cost AS whole,
+           e.amount, e.price_source, cardinality(e.component_ids) AS parts, c.at, c.component_id, c.quantity, c.cost, c.price_id
+      FROM odd e
      CROSS JOIN LATERAL unnest(e.component_ids, e.component_quantities, e.component_costs, e.component_prices) WITH ORDINALITY
            AS c (component_id, quantity, cost, price_id, at)
-     WHERE e.parts > 2
-), judged AS NOT MATERIALIZED (
+), judged AS (
     SELECT r.*,
            CASE WHEN r.price_id IS NOT NULL AND r.cost IS NULL THEN 'a price, but no cost'
                 WHEN r.price_id IS NOT NULL AND r.price IS NULL THEN 'its price is not in the catalogue'
@@ -47,10 +49,17 @@ WITH price AS MATERIALIZED (
                 THEN 'a cost or a charge without a source'
            END AS wrong
       FROM (SELECT p.*, c.price, c.per, c.currency_id AS price_currency FROM part p LEFT JOIN price c ON c.price_id = p.price_id) r
-), kind AS MATERIALIZED ( -- one pass: what was priced alike, and whether any of it is wrong
-    SELECT j.metric_id, j.service_id, j.model_id, j.component_id, j.currency_id, j.price_id, j.price_source, j.cost IS NULL AS unknown,
-           min(j.occurred_at) AS occurred_lo, max(j.occurred_at) AS occurred_hi, max(j.booked_at) AS booked_hi, bool_or(j.wrong IS NOT NULL) AS wrong
-      FROM judged j GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+), alike AS MATERIALIZED ( -- what was priced alike
+    SELECT l.metric_id, l.service_id, l.model_id, l.currency_id, l.price_source, l.component_ids, l.component_prices,
+           CASE WHEN l.cost IS NULL THEN l.component_costs END AS costs,
+           min(l.occurred_at) AS occurred_lo, max(l.occurred_at) AS occurred_hi, max(l.booked_at) AS booked_hi
+      FROM debitd.ledger l WHERE l.type = 'usage' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+), kind AS MATERIALIZED (
+    SELECT a.metric_id, a.service_id, a.model_id, c.component_id, a.currency_id, c.price_id, a.price_source,
+           a.costs IS NOT NULL AND a.costs[c.at] IS NULL AS unknown,
+           min(a.occurred_lo) AS occurred_lo, max(a.occurred_hi) AS occurred_hi, max(a.booked_hi) AS booked_hi
+      FROM alike a CROSS JOIN LATERAL unnest(a.component_ids, a.component_prices) WITH ORDINALITY AS c (component_id, price_id, at)
+     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), better AS MATERIALIZED ( -- prices that go before the one taken; without one every price does
     SELECT k.metric_id, k.service_id, k.model_id, k.component_id, k.currency_id, k.price_id, b.price_id AS better_id,
            b.effective_from, coalesce(b.effective_until, 'infinity') AS effective_until, b.applied_at + interval '5 minutes' AS known_at
@@ -71,26 +80,26 @@ WITH price AS MATERIALIZED (
      WHERE (t.metric_id = k.metric_id AND (t.service_id IS NULL OR t.service_id = k.service_id) AND (t.model_id IS NULL OR t.model_id = k.model_id)
             AND (t.component_id IS NULL OR t.component_id = k.component_id)) IS NOT TRUE
         OR t.effective_from > k.occurred_lo
+), whole AS NOT MATERIALIZED ( -- all components, looked at only where one of the two above has found something
+    SELECT l.entry_id, l.occurred_at, l.booked_at, l.metric_id, l.service_id, l.model_id, l.currency_id, c.component_id, c.quantity, c.cost, c.price_id
+      FROM debitd.ledger l
+     CROSS JOIN LATERAL unnest(l.component_ids, l.component_quantities, l.component_costs, l.component_prices) AS c (component_id, quantity, cost, price_id)
+     WHERE l.type = 'usage'
+       AND (l.metric_id IN (SELECT b.metric_id FROM better b) OR l.metric_id IN (SELECT m.metric_id FROM misfit m))
 )
 SELECT f.entry_id::text AS entry, n.name AS component, f.what, f.quantity::text, f.cost::text, f.price_id::text
-  FROM (SELECT j.entry_id, j.component_id, j.wrong AS what, j.quantity, j.cost, j.price_id
-          FROM kind k
-          JOIN judged j ON j.metric_id = k.metric_id AND j.price_id IS NOT DISTINCT FROM k.price_id AND j.component_id = k.component_id
-                       AND j.service_id IS NOT DISTINCT FROM k.service_id AND j.model_id IS NOT DISTINCT FROM k.model_id
-                       AND j.currency_id IS NOT DISTINCT FROM k.currency_id AND j.price_source IS NOT DISTINCT FROM k.price_source
-                       AND (j.cost IS NULL) = k.unknown
-         WHERE k.wrong AND j.wrong IS NOT NULL
+  FROM (SELECT j.entry_id, j.component_id, j.wrong AS what, j.quantity, j.cost, j.price_id FROM judged j WHERE j.wrong IS NOT NULL
         UNION ALL
         SELECT p.entry_id, p.component_id, 'price ' || b.better_id || ' goes before the one taken', p.quantity, p.cost, p.price_id
           FROM better b
-          JOIN part p ON p.metric_id = b.metric_id AND p.price_id IS NOT DISTINCT FROM b.price_id AND p.component_id = b.component_id
+          JOIN whole p ON p.metric_id = b.metric_id AND p.price_id IS NOT DISTINCT FROM b.price_id AND p.component_id = b.component_id
                      AND p.service_id IS NOT DISTINCT FROM b.service_id AND p.model_id IS NOT DISTINCT FROM b.model_id
                      AND p.currency_id = b.currency_id AND (p.price_id IS NOT NULL OR p.cost IS NULL)
          WHERE p.occurred_at >= b.effective_from AND p.occurred_at < b.effective_until AND p.booked_at > b.known_at
         UNION ALL
         SELECT p.entry_id, p.component_id, 'its price is of another thing, or of another time', p.quantity, p.cost, p.price_id
           FROM misfit m
-          JOIN part p ON p.metric_id = m.metric_id AND p.price_id = m.price_id AND p.component_id = m.component_id
+          JOIN whole p ON p.metric_id = m.metric_id AND p.price_id = m.price_id AND p.component_id = m.component_id
                      AND p.service_id IS NOT DISTINCT FROM m.service_id AND p.model_id IS NOT DISTINCT FROM m.model_id
          WHERE p.occurred_at < m.effective_from OR m.effective_from <= m.occurred_lo) f
   LEFT JOIN debitd.name n ON n.name_id = f.component_id

@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.ctl_stream import book
 from tests.rig.daemon import TOP, debitctl, write_config
+from tests.rig.standby import Standby
+from tests.rig.wait import wait_until
 from tests.rig.world import World
 
 
@@ -240,6 +242,20 @@ def test_a_reader_may_verify(booked, postgres, tmp_path):
 def test_an_account_may_not_verify(booked, postgres, tmp_path):
     config = write_config(tmp_path / "account.conf", {"postgres": {"conninfo": postgres.conninfo(booked.name, "debitd_account")}})
     assert "permission denied" in debitctl(config, "verify", expect=77).err
+
+
+def test_a_standby_may_be_verified(booked, postgres, tmp_path):
+    standby = Standby(postgres)
+    try:
+        standby.start()
+        conninfo = standby.conninfo(booked.name, "debitd_reader") + " target_session_attrs=any"
+        config = write_config(tmp_path / "standby.conf", {"postgres": {"conninfo": conninfo}})
+        assert debitctl(config, "verify", json=False).out == f"{len(checks())} checks, 0 differences\n"
+    finally:
+        standby.close()
+        wait_until(lambda: postgres.sql("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND active", [standby.name]) == [(0,)],
+                   30, "the standby to be gone")
+        postgres.sql("SELECT pg_drop_replication_slot(%s)", [standby.name])
 
 
 def checks():

@@ -158,6 +158,23 @@ def test_what_a_person_passed_over_or_had_read_again_is_no_difference(world):
     assert world.debitctl("verify", "--topic", json=False).out.endswith(" 0 differences\n")
 
 
+def test_verify_agrees_while_a_daemon_books(world):
+    world.catalog()
+    world.start(batch={"max_events": 50})
+    for number in range(40):
+        world.account("account.opened", f"busy-{number}", plan="quota-starter" if number % 2 else "payg")
+    world.wait_booked(0)
+    for number in range(4000):
+        world.usage(f"busy-{number % 40}", id=f"u-{number % 3900}", quantities={"input": number}, service="openai", model="gpt-4o-mini")
+    world.flush()
+    booked, runs = 0, 0
+    while booked < 3900:
+        assert world.debitctl("verify", "--topic", json=False).out.endswith(" 0 differences\n")
+        booked, runs = world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'"), runs + 1
+    world.wait_booked(3900)
+    assert world.debitctl("verify", "--topic", json=False).out.endswith(" 0 differences\n")
+
+
 def test_verify_topic_without_kafka_ends_with_69(booked, tmp_path):
     config = write_config(tmp_path / "gone.conf", merge(booked.config, {"kafka": {"bootstrap_servers": "127.0.0.1:1"}}))
     assert "Kafka" in debitctl(config, "verify", "--topic", expect=69).err
