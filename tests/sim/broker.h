@@ -81,7 +81,7 @@ struct broker {
     uint64_t client_ids;
     int64_t arrival_us; /* of the message that was produced last */
     struct broker_faults faults;
-    uint64_t rebalances, rewinds, skips, leftovers, unknown_commits, fenced;
+    uint64_t refused, rebalances, rewinds, skips, leftovers, unknown_commits, fenced;
 };
 extern struct broker broker;
 

@@ -160,7 +160,10 @@ static void send_usage(void)
     e.partition = (int32_t)sim_below((uint64_t)broker.topic[USAGE].partitions);
     if (sim_one_in(events.nonsense)) {
         e.kind = EVENT_NONSENSE;
-        put_on_topic(e, SLICE("{\"specversion\""));
+        put_on_topic(e, sim_one_in(3)
+                            ? SLICE("{\"specversion\":\"1.0\",\"type\":\"usage.recorded\",\"long\":"
+                                    "\"so long that no broker takes it")
+                            : SLICE("{\"specversion\""));
         return;
     }
     if (dice == 1) {

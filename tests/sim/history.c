@@ -372,6 +372,7 @@ static void count(void)
     c->unknown_commits += broker.unknown_commits;
     c->fenced += broker.fenced;
     c->fenced_writers += server.fenced;
+    c->refused += broker.refused;
 }
 
 bool history_run(uint64_t seed, enum tooth tooth, bool trace)

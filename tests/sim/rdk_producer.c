@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MESSAGE_MOST \
+    64 /* bytes of a value that the broker takes: alerts are smaller, long nonsense is not */
 #define TRANSACTION_TIMEOUT_US (10 * SEC)
 
 static rd_kafka_error_t *error_of(rd_kafka_resp_err_t code, bool retriable, bool fatal)
@@ -92,6 +94,12 @@ static void arrive(void *arg, uint64_t n)
     if (w->epoch != k->epoch) {
         if (report != NULL)
             report->err = RD_KAFKA_RESP_ERR__FENCED;
+    } else if (w->p.value.n > MESSAGE_MOST) { /* for the broker's taste */
+        broker.refused++;
+        if (report != NULL)
+            report->err = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        if (c != NULL)
+            c->abortable = true;
     } else if (report != NULL && sim_one_in(broker.faults.produce_fails)) {
         report->err = RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
         c->abortable = true;
@@ -187,6 +195,8 @@ rd_kafka_resp_err_t rd_kafka_producev(rd_kafka_t *c, ...)
     MUST(c->in_transaction, "a message outside a transaction");
     if (c->fatal)
         return RD_KAFKA_RESP_ERR__FATAL;
+    if (c->abortable)
+        return RD_KAFKA_RESP_ERR__STATE;
     if (c->sents == PENDING_MAX)
         return RD_KAFKA_RESP_ERR__QUEUE_FULL;
     MUST(rd_kafka_header_get_last(p.headers, "debitd-id", &id, &n) == RD_KAFKA_RESP_ERR_NO_ERROR,

@@ -71,8 +71,9 @@ static void tell(double seconds)
            c->commits, c->crashes, c->cuts, c->ghosts);
     printf("  Kafka: %" PRIu64 " rebalances, %" PRIu64 " rewinds, %" PRIu64
            " batches skipped, %" PRIu64 " times leftovers, %" PRIu64 " commits unanswered, %" PRIu64
-           " fenced\n",
-           c->rebalances, c->rewinds, c->skips, c->leftovers, c->unknown_commits, c->fenced);
+           " fenced, %" PRIu64 " messages too large\n",
+           c->rebalances, c->rewinds, c->skips, c->leftovers, c->unknown_commits, c->fenced,
+           c->refused);
 }
 
 int main(int argc, char **argv)

@@ -352,12 +352,33 @@ static const char *sql_open_letters(struct q *q)
         out_bool(q, l->truncated);
         out_int(q, 4, (int64_t)l->value.n);
         out_hex(q, l->key);
-        out_hex(q, l->value);
+        if (l->truncated)
+            out_null(q);
+        else
+            out_hex(q, l->value);
         out_text(q, "");
         out_text(q, "");
         out_int(q, 4, 0);
     }
     return NULL;
+}
+
+static const char *sql_truncate(struct q *q)
+{
+    int done = 0;
+
+    EACH_ROW(r, T_REJECTED)
+    {
+        const struct rejected *l = row_see(q->t, r);
+        if (fenced(q) || l == NULL || l->id != arg_int(q, 1))
+            continue;
+        const char *state = row_lock(q->t, r);
+        if (state != NULL)
+            return state;
+        ((struct rejected *)row_write(q->t, r))->truncated = true;
+        done++;
+    }
+    return told(q, !fenced(q), done);
 }
 
 static const char *claimed_alerts(struct q *q)
@@ -406,6 +427,7 @@ const struct sql_handler sql_relay[] = {
     { "relay_evict", sql_evict },
     { "relay_epoch", sql_epoch },
     { "relay_alive", sql_alive },
+    { "relay_truncate", sql_truncate },
     { "relay_known", sql_known },
     { "relay_reached", sql_reached },
     { "relay_saw_alerts", saw_alerts },
