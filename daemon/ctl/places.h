@@ -5,7 +5,7 @@
 #include "ctl/ctl.h"
 #include "kafka/client.h"
 
-#define PLACES_TIMEOUT_MS 2000 /* nobody waits longer for an answer that is good without */
+#define PLACES_TIMEOUT_MS 2000 /* for each question: nobody waits longer */
 
 /* The Kafka of the configuration. The properties are the caller's to free; all else is the
  * configuration's. What librdkafka says while it tries is not logged from now on. */

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define REASON_BYTES_MAX 1000
-#define ASK_TIMEOUT_MS   3000 /* for each of three questions */
 
 static const char *person(void)
 {
@@ -132,7 +131,7 @@ static int ask_kafka(struct ctl *c, struct move *m, struct error *e)
     if (code)
         return code;
     struct kafka_settings kafka = places_kafka(&c->config, &property);
-    m->asked = kafka_bounds(&kafka, ASK_TIMEOUT_MS, m->topic, m->partition, m->window_begin_ms,
+    m->asked = kafka_bounds(&kafka, PLACES_TIMEOUT_MS, m->topic, m->partition, m->window_begin_ms,
                             &m->bounds, &trouble) == 0;
     free(property);
     if (m->asked || (m->forced && !m->named))
