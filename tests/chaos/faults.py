@@ -12,7 +12,7 @@ from tests.rig.daemon import TOP
 from tests.rig.disk import TABLES, WAL
 from tests.rig.process import tail
 from tests.rig.proxy import WAYS
-from tests.rig.wait import wait_until
+from tests.rig.wait import GaveUp, wait_until
 
 from .fleet import Member
 from .plan import GUESTS, Instance, Kind
@@ -86,7 +86,7 @@ class Faults:
             "freeze": (self._freeze, self._thaw), "freeze for long": (self._freeze, self._thaw),
             "freeze, then kill -9": (self._freeze, self._kill_and_start),
             "dies at": (self._arm, self._disarm), "stands still at": (self._arm, self._disarm),
-            "zombie": (self._arm, self._disarm),
+            "zombie": (self._arm, self._zombie_wakes),
             "reload": (self._reload, None),
             "a guest that leaves": (self._guest, self._guest_leaves),
             "a guest that is killed": (self._guest, self._guest_killed),
@@ -141,6 +141,22 @@ class Faults:
 
     def _disarm(self, step):
         self.members[step.target].disarm()
+
+    def _zombie_wakes(self, step):
+        """Not before others have taken over what it had: then what it has in hand is not its to book any more."""
+        daemon = self.members[step.target].daemon
+        if daemon.running and daemon.stands_still():
+            mine, own = "SELECT count(*) FROM debitd.position WHERE owner LIKE %s", [f"%:{daemon.child.pid}"]
+            had = self._asked(mine, own)
+            try:
+                wait_until(lambda: self._asked(mine, own) in (None, [(0,)]), 15, "others to take over from a zombie",
+                           interval=0.2)
+                self.say(f"  it had {had[0][0] if had else 'unknown'} partitions, and has none")
+            except GaveUp:  # the others are away themselves
+                self.say("  nobody took over")
+        else:
+            self.say("  it never stood still")
+        self._disarm(step)
 
     def _reload(self, step):
         self.members[step.target].reload(step.argument)

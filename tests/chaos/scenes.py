@@ -50,7 +50,7 @@ class Scene:
         def so():
             for member in self.members:
                 member.look()
-            return set(self.world.behind()) == wanted and all(
+            return set(self.world.behind()) <= wanted and all(
                 self.position(partition)["state"] == "halted" for partition in partitions)
         self.world.wait(so, f"{sorted(wanted)} and nothing else to stand still", timeout=HALT_S)
         for partition in partitions:
