@@ -172,7 +172,10 @@ static const char *string_of(struct reader *r, const struct config_key *k,
              type_name(s), leaf_of(k->path), k->fallback);
         return NULL;
     }
-    return config_setting_get_string(s);
+    const char *text = config_setting_get_string(s);
+    if (!text) /* libconfig 1.5 goes on without one that it had no memory for */
+        memory_exhausted(0);
+    return text;
 }
 
 static bool read_text(struct reader *r, const struct config_key *k, const config_setting_t *s)

@@ -126,11 +126,21 @@ config_setting_t *list_group(config_setting_t *list, int i)
     return config_setting_type(item) == CONFIG_TYPE_GROUP ? item : NULL;
 }
 
+/* The text of a string. libconfig 1.5 goes on without one that it had no memory for: a price would be left out in
+ * silence. */
+static const char *text_of(const config_setting_t *member)
+{
+    const char *text = config_setting_get_string(member);
+    if (!text)
+        memory_exhausted(0);
+    return text;
+}
+
 /* The text of a member that must be a string. */
 static const char *string_of(struct reading *r, const config_setting_t *member, const char *example)
 {
     if (config_setting_type(member) == CONFIG_TYPE_STRING)
-        return config_setting_get_string(member);
+        return text_of(member);
     finding(r, member, "'%s' must be text in quotes, such as \"%s\"", config_setting_name(member),
             example);
     return NULL;
@@ -219,7 +229,7 @@ bool read_decimal(struct reading *r, const config_setting_t *member, const struc
         finding(r, member, "'%s' must be a decimal in quotes, such as \"0.15\"", name);
         return false;
     }
-    const char *text = config_setting_get_string(member);
+    const char *text = text_of(member);
     char least[DECIMAL_TEXT_MAX], most[DECIMAL_TEXT_MAX];
     __int128 value;
     switch (decimal_parse(slice_of(text), bounds->places, AMOUNT_LIMIT - 1, &value)) {

@@ -111,6 +111,24 @@ void *realloc(void *old, size_t n)
     return n > 0 && no_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(old, n);
 }
 
+/* glibc's own would be told of as the caller; libraries know it by both names. */
+static char *copy_of(const char *text, const void *caller)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = no_memory(caller) ? NULL : __libc_malloc(n);
+    return copy ? memcpy(copy, text, n) : NULL;
+}
+
+char *strdup(const char *text)
+{
+    return copy_of(text, __builtin_return_address(0));
+}
+
+char *__strdup(const char *text)
+{
+    return copy_of(text, __builtin_return_address(0));
+}
+
 /* ---- calls */
 
 enum fault { NONE, SHORT }; /* or an errno */
