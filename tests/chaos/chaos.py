@@ -62,7 +62,7 @@ class Run:
     def play(self, stage):
         """All worlds, then the scenes. Raises at the first thing that does not hold."""
         number = 0
-        while number == 0 if self.short else time.monotonic() < self.until:
+        while number == 0 or not (self.short or self._late()):
             number += 1
             self._world(stage, plans.draw_world(self.seed, number, self.size, KINDS))
         for name, scene in {} if self.short else SCENES.items():
