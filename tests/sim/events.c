@@ -107,11 +107,6 @@ void events_init(void)
 
 /* ---- the stream */
 
-static struct slice text_slice(const char *text)
-{
-    return slice_of(text);
-}
-
 static void put_on_topic(struct sent_event e, struct slice value)
 {
     int at = events.events++;
@@ -136,7 +131,7 @@ static struct slice usage_text(int identity, int variant, bool *ret_to_a3)
     const char *account = accounts[(h >> 8) % ARRAY_SIZE(accounts)];
 
     *ret_to_a3 = strcmp(account, "a3") == 0;
-    return text_slice(sim_text(
+    return slice_of(sim_text(
         "{\"specversion\":\"1.0\",\"type\":\"usage.recorded\",\"id\":\"e%d\",\"source\":\"/s\","
         "\"subject\":\"%s\",\"data\":{\"metric\":\"%s\",\"quantity\":%d}}",
         identity, account, (h >> 20) % 2 ? "calls" : "signs",
@@ -146,10 +141,10 @@ static struct slice usage_text(int identity, int variant, bool *ret_to_a3)
 static struct slice account_text(const char *type, const char *id, const char *account,
                                  const char *data)
 {
-    return text_slice(sim_text("{\"specversion\":\"1.0\",\"type\":\"%s\",\"id\":\"%s\",\"source\":"
-                               "\"/s\",\"subject\":\"%s\","
-                               "\"data\":%s}",
-                               type, id, account, data));
+    return slice_of(sim_text("{\"specversion\":\"1.0\",\"type\":\"%s\",\"id\":\"%s\",\"source\":"
+                             "\"/s\",\"subject\":\"%s\","
+                             "\"data\":%s}",
+                             type, id, account, data));
 }
 
 static void send_usage(void)

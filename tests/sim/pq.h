@@ -81,7 +81,7 @@ struct server {
     struct session *sessions;
     bool down;
     struct faults faults;
-    uint64_t statements, cuts, crashes, ghosts, fenced; /* counted */
+    uint64_t cuts, crashes, ghosts, fenced; /* counted */
 };
 extern struct server server;
 

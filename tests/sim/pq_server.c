@@ -198,7 +198,6 @@ static struct pg_result *execute(struct session *s, const struct wish *w)
                    .text = w->text,
                    .result = r };
 
-    server.statements++;
     r->format = !w->text;
     if (begins(q.sql, "SET ") || begins(q.sql, "ROLLBACK")) {
         if (s->txn != NULL)

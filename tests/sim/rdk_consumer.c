@@ -46,7 +46,6 @@ rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *c, const rd_kafka_topic_partitio
         /* 2.0.2 drops what is outdated; the daemon does not rely on it where it has a message to compare with. On a
          * partition of which nothing is booked it has none. */
         for (int k = 0; k < c->reads_before; k++)
-
             if (c->before[k].log == r->log && start > 0 && sim_one_in(broker.faults.leftover)) {
                 broker.leftovers++;
                 r->leftover = c->before[k].at;
