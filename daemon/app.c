@@ -367,7 +367,7 @@ static void end(struct app *a, int code)
 /* Nobody else's ptrace, no core file with passwords in it. */
 static void shut_in(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef SANITIZED /* the search for leaks is a ptrace of our own */
     prctl(PR_SET_DUMPABLE, 0);
 #endif
 }

@@ -2,7 +2,8 @@
 
 Stages: tests/checks; unit tests (gcc); unit tests built by clang with address and undefined-behaviour sanitizers, and with
 the thread sanitizer; fuzz targets; mutants; integration tests; the short form of ./run chaos, on two seeds. With TEST
-only what has TEST in its name is run, by the gcc build alone. A skipped test counts as failed, and so does a run
+only what has TEST in its name is run, by the gcc build alone. With
+--sanitized all integration tests are run with sanitized daemons, and nothing else. A skipped test counts as failed, and so does a run
 without any test. The last line is "N passed, N failed"; everything is also in build/check.log.
 """
 
@@ -21,6 +22,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
 FUZZ_SECONDS = 60            # all targets together
+# What is run with sanitized daemons in every check: a crash, an unanswered COMMIT, the relay, an orderly stop (leaks).
+SANITIZED_TESTS = (
+    "test_books.py::test_kill_9_of_one_instance", "test_books.py::test_the_books_are_the_models_at_any_batch_size[7]",
+    "test_ownership.py::test_an_unanswered_commit", "test_relay.py::test_what_was_committed",
+    "test_process.py::test_what_it_has_taken",
+)
 PROGRAMS = ("debitd", "debitctl")
 UNIT_TIMEOUT_S = 120         # of one test program
 INTEGRATION_TIMEOUT_S = 1500
@@ -143,11 +150,51 @@ def sanitized(tally):
     for label, sanitizer in SANITIZERS.items():
         folder = BUILD / label
         if build(tally, folder, "clang", SANITIZE=sanitizer):
-            # Old run-times of the thread sanitizer cannot live with much address randomness.
-            wrap = ["setarch", os.uname().machine, "-R"] if label == "tsan" else []
-            unit(tally, folder=folder, label=f" [clang, {sanitizer}]", wrap=wrap)
+            unit(tally, folder=folder, label=f" [clang, {sanitizer}]", wrap=unrandomized(label))
             if label == "asan":
                 replay(tally, folder=folder, label=f" [clang, {sanitizer}]")
+            sanitized_daemons(tally, label, SANITIZED_TESTS)
+
+
+def unrandomized(label):
+    """Old run-times of the thread sanitizer cannot live with much address randomness."""
+    return ["setarch", os.uname().machine, "-R"] if label == "tsan" else []
+
+
+def sanitized_daemons(tally, label, tests):
+    """Integration tests with the daemon and debitctl of that build; every report is a failure, whatever the tests say."""
+    folder = BUILD / label
+    for old in folder.glob(f"{label}.report.*"):
+        old.unlink()
+    options = [f"--build-for={test}={folder}" for test in tests]
+    code, counts, output = pytest(options, folder / "integration.xml", quiet=True, wrap=unrandomized(label),
+                                  env={**report_options(folder / label), "DEBITD_BUILD": str(folder)})
+    tell_sanitized(tally, f"[{SANITIZERS[label]}]", code, counts, output, sorted(folder.glob(f"{label}.report.*")))
+
+
+def report_options(path):
+    """The sanitizers' options; what they report goes to files beside `path`, as daemons come and go."""
+    return {name: f"{value}:log_path={path}.report" if name != "LSAN_OPTIONS" else value
+            for name, value in SANITIZER_OPTIONS.items()}
+
+
+def tell_sanitized(tally, label, code, counts, output, reports):
+    for report in reports:
+        lines = report.read_text(errors="replace").splitlines()
+        tally.not_ok(f"sanitizer report {report.name} {label}", "\n".join(lines[:60]))
+    for name in counts["names"]:
+        tally.not_ok(f"{name} {label}")
+    if code or not counts["passed"]:
+        tally.not_ok(f"integration tests {label} (pytest ended with {code})", "\n".join(output.splitlines()[-80:]))
+    elif not reports:
+        tally.ok(f"integration tests {label}: {counts['passed']} tests, no report", counts["passed"])
+
+
+def sanitized_whole(tally):
+    """./run check --sanitized: all integration tests with each sanitizer."""
+    for label, sanitizer in SANITIZERS.items():
+        if build(tally, BUILD / label, "clang", SANITIZE=sanitizer):
+            timed(tally, f"all integration tests [{sanitizer}]", sanitized_daemons, label, ["tests/integration"])
 
 
 def fuzz(tally, seconds=0, only=""):
@@ -157,23 +204,25 @@ def fuzz(tally, seconds=0, only=""):
     if not targets or not build(tally, folder, "clang", targets, FUZZ="ON", SANITIZE=SANITIZERS["asan"]):
         return
     seconds = seconds or max(5, FUZZ_SECONDS // len(targets))
-    seed = os.environ.get("DEBITD_SEED", "0")
     for target in targets:
-        found = folder / f"{target}.found"
-        grown = folder / f"{target}.corpus"
-        grown.mkdir(exist_ok=True)
-        found.mkdir(exist_ok=True)
-        corpus = TOP / "tests/fuzz/corpus" / target[len("fuzz_"):]
-        code, output = run(
-            [folder / "tests" / target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
-             f"-seed={int(seed) % 2**32}", f"-artifact_prefix={found}/", "-verbosity=0", "-print_final_stats=1", grown,
-             *([corpus] if corpus.is_dir() else [])], seconds + 120, SANITIZER_OPTIONS)
-        runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
-        if code or not runs or int(runs[1]) == 0:
-            tally.not_ok(f"{target} (inputs that fail are kept in {found.relative_to(TOP)})",
-                         "\n".join(output.splitlines()[-60:]))
-        else:
-            tally.ok(f"{target}: {runs[1]} inputs in {seconds} s")
+        fuzz_one(tally, folder, folder / "tests" / target, seconds)
+
+
+def fuzz_one(tally, folder, program, seconds):
+    target, seed = program.name, os.environ.get("DEBITD_SEED", "0")
+    found, grown = folder / f"{target}.found", folder / f"{target}.corpus"
+    grown.mkdir(exist_ok=True)
+    found.mkdir(exist_ok=True)
+    corpus = TOP / "tests/fuzz/corpus" / target[len("fuzz_"):]
+    code, output = run(
+        [program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", f"-seed={int(seed) % 2**32}",
+         f"-artifact_prefix={found}/", "-verbosity=0", "-print_final_stats=1", grown,
+         *([corpus] if corpus.is_dir() else [])], seconds + 120, SANITIZER_OPTIONS)
+    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
+    if code or not runs or int(runs[1]) == 0:
+        tally.not_ok(f"{target} (inputs that fail are kept in {found})", "\n".join(output.splitlines()[-60:]))
+    else:
+        tally.ok(f"{target}: {runs[1]} inputs in {seconds} s")
 
 
 MUTANT = re.compile(r'(?P<number>\d+) (?P<test>\S+) "(?P<verdict>[^"]+)" (?P<what>.+)')
@@ -225,10 +274,10 @@ def chaos(tally):
             tally.ok(f"{name}: {re.search(r'faults +([0-9,]+)', output)[1]} faults")
 
 
-def pytest(arguments, report, env=None, quiet=False, tally=None):
+def pytest(arguments, report, env=None, quiet=False, tally=None, wrap=()):
     """(exit code, {passed, failed, names, red}, output): what did not pass, of it what failed by its own verdict, with what it says."""
     report.unlink(missing_ok=True)
-    command = ["/usr/bin/python3", "-m", "pytest", "tests/integration", "-p", "no:cacheprovider", "-q", "--tb=short",
+    command = [*wrap, "/usr/bin/python3", "-m", "pytest", "tests/integration", "-p", "no:cacheprovider", "-q", "--tb=short",
                "-ra", "--durations=5", f"--junitxml={report}", *arguments]
     child = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, **(env or {})})
@@ -303,6 +352,7 @@ def main():
     parser.add_argument("test", nargs="?", default="", metavar="TEST")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="N times, until the first failure")
     parser.add_argument("--seed", type=int, metavar="S", help="for every random choice (default: a new one)")
+    parser.add_argument("--sanitized", action="store_true", help="all integration tests with each sanitizer, nothing else")
     given = parser.parse_args()
     if given.repeat < 1:
         parser.error("--repeat: at least 1")
@@ -315,7 +365,9 @@ def main():
             for turn in range(1, given.repeat + 1):
                 if given.repeat > 1:
                     tally.say(f"== turn {turn} of {given.repeat}")
-                if given.test:
+                if given.sanitized:
+                    sanitized_whole(tally)
+                elif given.test:
                     some(tally, given.test)
                 else:
                     everything(tally)
