@@ -4,11 +4,14 @@
 #define DEBITD_BASE_TABLE_H
 
 #include "base/hash.h"
+#include "base/macros.h"
 
 #define HASH_FUNCTION(start, length, value)       \
     do {                                          \
         (value) = hash_secret((start), (length)); \
     } while (0)
+/* left to itself it calls exit() where memory cannot be had, from whatever thread it is in */
+#define uthash_malloc(n) xmalloc(n)
 #include <uthash.h>
 
 #endif
