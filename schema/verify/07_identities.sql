@@ -8,22 +8,30 @@ WITH kept AS MATERIALIZED (
 ), source AS MATERIALIZED ( -- what the keys of its events begin with
     SELECT n.name_id, '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head
       FROM debitd.name n
-), found AS (
-    SELECT l.entry_id, l.event_id,
-           CASE WHEN k.key IS NULL THEN 'usage entry without its key' WHEN k.entry_id IS NULL THEN 'its key names no entry'
-                WHEN k.month <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date THEN 'its key stands in another month'
-                ELSE 'its key is that of another event' END AS what, k.key
+), pair AS MATERIALIZED ( -- what does not fit, of entries and keys side by side; an operation may make several entries: its key names the first
+    SELECT coalesce(l.entry_id, k.entry_id) AS entry_id, l.event_id, l.type, l.booked_at, k.key, k.month, s.head
       FROM debitd.ledger l
-      JOIN source s ON s.name_id = l.source_id
-      LEFT JOIN debitd.event_key k ON k.entry_id = l.entry_id
-     WHERE l.type IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
-       AND (k.key IS NULL OR k.month <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date
-            OR substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16) <> uuid_send(k.key))
-       -- what was parked has had its key since then, without an entry
-       AND NOT (k.key IS NULL AND EXISTS (SELECT FROM debitd.parked p WHERE p.entry_id = l.entry_id AND p.outcome = 'booked'
-                AND uuid_send(p.event_key) = substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
-                AND (p.parked_at < (SELECT since FROM kept)
-                     OR EXISTS (SELECT FROM debitd.event_key o WHERE o.key = p.event_key AND o.entry_id IS NULL))))
+      FULL JOIN debitd.event_key k ON k.entry_id = l.entry_id
+      LEFT JOIN source s ON s.name_id = l.source_id
+     WHERE CASE WHEN l.entry_id IS NULL THEN k.entry_id IS NOT NULL
+                WHEN k.key IS NULL THEN l.type IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
+                ELSE (k.month = date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date
+                      AND substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
+                          = uuid_send(k.key)) IS NOT TRUE END
+), found AS (
+    SELECT e.entry_id, e.event_id, CASE WHEN e.type IS NULL THEN 'key of an entry that is not there'
+           WHEN e.month <> date_trunc('month', e.booked_at AT TIME ZONE 'UTC')::date THEN 'its key stands in another month'
+           ELSE 'its key is that of another event' END AS what, e.key
+      FROM pair e WHERE e.key IS NOT NULL
+    UNION ALL -- what was parked has had its key since then, without an entry
+    SELECT e.entry_id, e.event_id, 'usage entry without its key', NULL
+      FROM pair e
+     WHERE e.key IS NULL
+       AND NOT EXISTS (SELECT FROM debitd.parked p
+            WHERE p.entry_id = e.entry_id AND p.outcome = 'booked'
+              AND uuid_send(p.event_key) = substring(sha256(e.head || int4send(octet_length(e.event_id)) || convert_to(e.event_id, 'UTF8')) FROM 1 FOR 16)
+              AND (p.parked_at < (SELECT since FROM kept)
+                   OR EXISTS (SELECT FROM debitd.event_key o WHERE o.key = p.event_key AND o.entry_id IS NULL)))
     UNION ALL
     SELECT l.entry_id, l.event_id, 'entry of an operation without its key', NULL
       FROM debitd.ledger l
@@ -31,18 +39,6 @@ WITH kept AS MATERIALIZED (
      WHERE l.type NOT IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
        AND NOT EXISTS (SELECT FROM debitd.event_key k WHERE k.key =
            encode(substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
-    UNION ALL
-    SELECT k.entry_id, NULL, 'key of an entry that is not there', k.key
-      FROM debitd.event_key k
-     WHERE k.entry_id IS NOT NULL AND NOT EXISTS (SELECT FROM debitd.ledger l WHERE l.entry_id = k.entry_id)
-    UNION ALL -- of an operation, which may make several entries: its key names the first
-    SELECT k.entry_id, l.event_id, 'its key is that of another event', k.key
-      FROM debitd.event_key k
-      JOIN debitd.ledger l ON l.entry_id = k.entry_id
-      LEFT JOIN source s ON s.name_id = l.source_id
-     WHERE l.type NOT IN ('usage', 'void')
-       AND substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
-           IS DISTINCT FROM uuid_send(k.key)
     UNION ALL
     SELECT p.entry_id, p.event_id, 'parked under the key of another event', p.event_key
       FROM debitd.parked p
