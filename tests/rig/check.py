@@ -97,7 +97,7 @@ def checks(tally, only):
         name = f"check {script.stem[len('check_'):]}"
         if only and only not in name and only not in script.stem:
             continue
-        code, output = run([script, TOP], 300)
+        code, output = run([sys.executable, script, TOP], 300)
         if code:
             tally.not_ok(name, output)
         else:
