@@ -10,8 +10,8 @@ from tests.rig.daemon import Debitd, build_folder, merge
 from tests.rig.wait import wait_until
 
 STOP_S = 40            # of a daemon that was told to stop while servers may be away
-# A daemon that becomes the relay gets two more clients of Kafka, each with a thread and three descriptors for every broker
-# and role of a broker that it has spoken to.
+# A daemon that becomes the relay gets two more clients of Kafka, each with threads and descriptors for every broker
+# that it has spoken to.
 MORE_DESCRIPTORS = 48  # than after its first round
 MORE_THREADS = 16
 MORE_RSS = 1.5         # times what it was after its first round, and
