@@ -81,7 +81,7 @@ def test_the_books_are_right_and_alerts_go_out_once_while_leaders_die_and_move(s
     for phase, (fault, topic) in zip(judged.phases(), faults):
         fault(cluster, topic, lambda phase=phase: judged.send(phase), chance)
         judged.settle(180)
-    assert judged.verdict(strict=False) == ""
+    assert judged.verdict() == ""
     world.verify()
     assert all(daemon.running for daemon in daemons)
 
@@ -100,6 +100,6 @@ def test_a_cluster_that_lost_its_power_goes_on_where_it_was(spread, cluster):
             cluster.wait_in_sync()
 
     judged.run(power_cut)
-    assert judged.verdict(strict=False) == ""
+    assert judged.verdict() == ""
     world.verify()
     assert daemon.running, daemon.tail()

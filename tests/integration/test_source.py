@@ -97,7 +97,7 @@ def test_a_halted_partition_does_not_hold_up_the_others_and_is_read_again_once_r
     assert entries(world) == 1
     assert "is halted and stays so: by hand" in daemon.text()
     world.sql("UPDATE debitd.position SET halted = NULL")
-    world.wait_booked(2)  # looked for every 5 s
+    world.wait_booked(2)  # looked for every 2 s
 
 
 def test_a_missing_topic_is_named_with_the_command_that_creates_it_and_is_read_once_it_is_there(world):

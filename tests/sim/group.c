@@ -4,8 +4,8 @@
 #include "tests/sim/broker.h"
 
 #define HEARTBEAT_US (300 * MS)
-#define REJOIN_US    (2 * SEC)  /* for how long the others are waited for */
-#define TOO_SLOW_US  (20 * SEC) /* max.poll.interval.ms */
+#define REJOIN_US    (2 * SEC) /* for how long the others are waited for */
+#define TOO_SLOW_US  (5 * SEC) /* max.poll.interval.ms */
 
 static void prepare(void);
 

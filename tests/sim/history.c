@@ -331,7 +331,7 @@ static void be_settled(void)
 static void body(void)
 {
     bool stormy = !sim_one_in(4);
-    int64_t end_us = sim_between(1, 6) * SEC;
+    int64_t end_us = (sim_one_in(8) ? sim_between(10, 30) : sim_between(1, 6)) * SEC;
 
     choose_faults();
     fiber_start("sender", NULL, events_sender, NULL);

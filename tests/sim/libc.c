@@ -108,6 +108,14 @@ char *__wrap_strdup(const char *s)
     return copy ? memcpy(copy, s, n) : NULL;
 }
 
+void *memory_of_nobody(size_t n)
+{
+    void *p = __real_malloc(n);
+
+    ASSERT(p != NULL);
+    return p;
+}
+
 void owner_free_all(struct owner *o)
 {
     while (o->blocks != NULL) {

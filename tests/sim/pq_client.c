@@ -40,7 +40,7 @@ static void send_all(PGconn *c)
     }
     if (sim_one_in(8))
         sim_yield();
-    if (sim_one_in(4))
+    if (c->s->txn != NULL || sim_one_in(4)) /* the middle of a transaction is worth most */
         history_point("statements to PostgreSQL");
 
     if (sim_one_in(

@@ -110,7 +110,7 @@ void *sim_alloc(size_t n)
             chunk++;
         ASSERT(chunk < CHUNKS_MAX);
         if (chunks[chunk] == NULL)
-            chunks[chunk] = xmalloc(CHUNK_BYTES);
+            chunks[chunk] = memory_of_nobody(CHUNK_BYTES);
         chunk_used = 0;
     }
     void *p = chunks[chunk] + chunk_used;

@@ -99,6 +99,7 @@ char *sim_text(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* ---- memory of owners (libc.c) */
 void owner_free_all(struct owner *o);
+void *memory_of_nobody(size_t n); /* whoever asks */
 
 /* ---- what happens */
 void sim_trace(const char *format, ...) PRINTF_LIKE(1, 2);
