@@ -1,5 +1,5 @@
 /* The source on librdkafka's mock cluster, for what a real broker cannot be made to do: a library that goes back
- * by itself, and a batch that it leaves out. Nothing else is asserted on a mock. */
+ * by itself, a batch that it leaves out, any error as the answer to any request. Nothing else is asserted on a mock. */
 #include "tests/unit/test.h"
 
 #include "consumers/source_internal.h"
@@ -11,12 +11,13 @@
 #define USAGE    "usage"
 #define ACCOUNTS "accounts"
 #define FIRST    20 /* messages on the topic before the start */
-#define SEEN_MAX 100
+#define SEEN_MAX 400
 
 struct rig {
     rd_kafka_t *producer;
     rd_kafka_mock_cluster_t *cluster;
     struct source *source;
+    void (*first)(struct rig *r); /* before the source starts */
     /* runs on the source's thread, before the message with this offset is taken for the first time */
     void (*before)(struct rig *r);
     int64_t before_offset;
@@ -26,6 +27,7 @@ struct rig {
     pthread_cond_t changed;
     int64_t seen[SEEN_MAX]; /* offsets in the order in which they were handed over */
     size_t seen_count;
+    int64_t claims;
     bool injected;
 };
 
@@ -38,8 +40,15 @@ static enum source_answer on_cluster(void *ctx, const char *id, struct error *e)
 static enum source_answer on_claim(void *ctx, const char *topic, int32_t partition,
                                    struct partition_claim *ret, struct error *e)
 {
-    (void)ctx, (void)topic, (void)partition, (void)e;
-    *ret = (struct partition_claim){ .epoch = 1 };
+    struct rig *r = ctx;
+
+    (void)partition, (void)e;
+    pthread_mutex_lock(&r->lock);
+    r->claims++;
+    *ret = (struct partition_claim){ .epoch = r->claims,
+                                     .has_next = strcmp(topic, USAGE) == 0 && r->seen_count > 0,
+                                     .next_offset = (int64_t)r->seen_count };
+    pthread_mutex_unlock(&r->lock);
     return SOURCE_DONE;
 }
 
@@ -138,6 +147,10 @@ static void rig_start(struct rig *r)
     char words[400];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     struct error error = { 0 };
+    static const struct kafka_property quick[] = {
+        { .name = "heartbeat.interval.ms", .value = "100" },
+        { .name = "reconnect.backoff.max.ms", .value = "100" }
+    };
     static struct kafka_settings kafka;
 
     rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", words, sizeof(words));
@@ -148,7 +161,7 @@ static void rig_start(struct rig *r)
     CHECK_INT(rd_kafka_mock_topic_create(r->cluster, USAGE, 1, 1), 0);
     CHECK_INT(rd_kafka_mock_topic_create(r->cluster, ACCOUNTS, 1, 1), 0);
     produce(r, 0, FIRST);
-    kafka = (struct kafka_settings){ rd_kafka_mock_cluster_bootstraps(r->cluster), "g", NULL, 0 };
+    kafka = (struct kafka_settings){ rd_kafka_mock_cluster_bootstraps(r->cluster), "g", quick, 2 };
     const struct source_settings settings = { &kafka, USAGE, ACCOUNTS };
     const struct source_hooks hooks = { r,          on_cluster, on_claim, on_halt,
                                         on_places,  on_places,  on_put,   on_room,
@@ -156,6 +169,8 @@ static void rig_start(struct rig *r)
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
     ASSERT(source_new(&settings, &hooks, &r->source, &error) == 0);
+    if (r->first != NULL)
+        r->first(r);
     ASSERT(source_start(r->source, &error) == 0);
 }
 
@@ -224,4 +239,89 @@ TEST("a batch that the library left out is asked for again, and nothing behind i
     rig_end(&r);
     CHECK(r.injected);
     check_each_once_in_order(&r, FIRST + 5);
+}
+
+#define CODES_MAX 12
+
+/* What a broker may say for a while: reading goes on behind it by itself. */
+static const struct answer {
+    int16_t request; /* Kafka's number of it */
+    const char *name;
+    bool later; /* comes while messages are read, too */
+    rd_kafka_resp_err_t code[CODES_MAX];
+} answers[] = {
+#define COORDINATOR_TROUBLE                                                                      \
+    RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, \
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR
+#define LEADER_TROUBLE                                                                   \
+    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,  \
+        RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE, \
+        RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,  \
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT
+    { 1,
+      "Fetch",
+      true,
+      { LEADER_TROUBLE, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+        RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH } },
+    { 2, "ListOffsets", false, { LEADER_TROUBLE } },
+    { 3, "Metadata", true, { LEADER_TROUBLE } },
+    { 8,
+      "OffsetCommit",
+      true,
+      { COORDINATOR_TROUBLE, RD_KAFKA_RESP_ERR__TRANSPORT,
+        RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS } },
+    { 10, "FindCoordinator", false, { COORDINATOR_TROUBLE, RD_KAFKA_RESP_ERR__TRANSPORT } },
+    /* not _TRANSPORT: where a member is lost while it joins, the mock waits five minutes for it */
+    { 11, "JoinGroup", false, { COORDINATOR_TROUBLE, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID } },
+    { 12,
+      "Heartbeat",
+      true,
+      { COORDINATOR_TROUBLE, RD_KAFKA_RESP_ERR__TRANSPORT,
+        RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS } },
+    { 14, "SyncGroup", false, { COORDINATOR_TROUBLE, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS } },
+};
+#define ANSWERS (sizeof(answers) / sizeof(answers[0]))
+
+/* One each: the mock lets a member wait for seconds each time it has to join again. */
+static void answer_all_with_an_error(struct rig *r)
+{
+    for (size_t i = 0; i < ANSWERS; i++)
+        rd_kafka_mock_push_request_errors(r->cluster, answers[i].request, 1,
+                                          answers[i].code[i % 4]);
+}
+
+TEST("where each request of a start is first answered with an error, messages come once and in "
+     "order")
+{
+    struct rig r = { .first = answer_all_with_an_error };
+
+    rig_start(&r);
+    CHECK(wait_seen(&r, FIRST));
+    rig_end(&r);
+    check_each_once_in_order(&r, FIRST);
+}
+
+TEST("whatever request of a reader is answered with an error, messages come once and in order")
+{
+    struct rig r = { 0 };
+    size_t sent = FIRST;
+    bool come = true;
+
+    rig_start(&r);
+    REQUIRE(wait_seen(&r, sent));
+    for (size_t i = 0; i < ANSWERS && come; i++) {
+        for (size_t c = 0; answers[i].later && c < CODES_MAX && answers[i].code[c] != 0 && come;
+             c++) {
+            rd_kafka_resp_err_t code = answers[i].code[c];
+
+            rd_kafka_mock_push_request_errors(r.cluster, answers[i].request, 2, code, code);
+            produce(&r, (int)sent++, 1);
+            come = CHECK(wait_seen(&r, sent));
+            if (!come)
+                printf("# after %s was answered with %s\n", answers[i].name,
+                       rd_kafka_err2name(code));
+        }
+    }
+    rig_end(&r);
+    check_each_once_in_order(&r, sent);
 }
