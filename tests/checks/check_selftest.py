@@ -47,6 +47,10 @@ BAD = {
         {"tests/rig/a.py": 'open("/tmp' + '/w/x")\n'},
         {"etc/a.conf": "https" + "://mirror.some-registry.dev/x\n"},
     ],
+    "manuals": [
+        {"docs/a.md": "| kept | `test_that_is_not` |\n"},
+        {"docs/a.md": "`test_the_other`\n", "tests/integration/test_a.py": "def test_the_one(world):\n"},
+    ],
     "shell": [
         {"run": "#!/bin/bash\ncd $1\nrm -rf $x/*\n"},
     ],
@@ -68,6 +72,8 @@ GOOD = {
     "daemon/ledger/a.c": '#include "consumers/usage.h"\n#include "rating/rate.h"\n#if MUTANT == 1\n#endif\n',
     "consumers/source.c": "#include <librdkafka/rdkafka.h>\n",
     "tests/unit/test_a.c": '#include "daemon/base/a.h"\n',
+    "docs/a.md": "`test_a`, `test_b`, `test_it_is_so`\n",
+    "tests/integration/test_b.py": "def test_it_is_so(world):\n",
     "tests/rig/wait.py": "import time\ntime.sleep(1)\n",
     "tests/checks/mutants.txt": '# none but\n1 test_a "it is not" something\n',
 }
