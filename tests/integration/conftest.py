@@ -1,4 +1,4 @@
-"""Servers once for all tests, a world for each. See tests/rig."""
+"""Servers once for all tests (of each process, where several run side by side), a world for each. See tests/rig."""
 
 import os
 import random
@@ -15,6 +15,7 @@ from tests.rig.world import World, migrate_template  # noqa: E402
 from tests.integration.sql_books import SqlBooks, make_template  # noqa: E402
 
 SEED = int(os.environ.get("DEBITD_SEED") or random.randrange(1, 2**31))
+os.environ["DEBITD_SEED"] = str(SEED)  # the same for all that run side by side
 
 
 def pytest_addoption(parser):

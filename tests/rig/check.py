@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -29,8 +30,9 @@ SANITIZED_TESTS = (
     "test_process.py::test_what_it_has_taken",
 )
 PROGRAMS = ("debitd", "debitctl")
-UNIT_TIMEOUT_S = 120         # of one test program
-INTEGRATION_TIMEOUT_S = 1500
+SIDE_BY_SIDE = 3             # tests wait more than they work
+UNIT_TIMEOUT_S = 180         # of one test program
+INTEGRATION_TIMEOUT_S = 2400
 CHAOS_SEED = 1
 CHAOS_TIMEOUT_S = 600        # of one seed, where it hangs
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
@@ -106,13 +108,15 @@ def checks(tally, only):
 
 def unit(tally, only="", folder=BUILD, label="", wrap=()):
     """Every test program of a build folder. `only` is looked for in the program's name, else in its tests' sentences."""
-    for program in sorted((folder / "tests").glob("test_*")):
-        sentence = [only] if only and only not in program.name else []
-        # A test whose source is gone leaves its program behind in an old build folder.
-        if not any((TOP / "tests" / kind / f"{program.name}.c").exists() for kind in ("unit", "sim")):
-            continue
-        code, output = run([*wrap, program, *sentence], UNIT_TIMEOUT_S, SANITIZER_OPTIONS)
-        _count(tally, f"{program.name}{label}", code, output, bool(sentence), quiet=bool(label))
+    # A test whose source is gone leaves its program behind in an old build folder.
+    programs = [program for program in sorted((folder / "tests").glob("test_*"))
+                if any((TOP / "tests" / kind / f"{program.name}.c").exists() for kind in ("unit", "sim"))]
+    sentences = [[only] if only and only not in program.name else [] for program in programs]
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        answers = pool.map(lambda program, sentence: run([*wrap, program, *sentence], UNIT_TIMEOUT_S, SANITIZER_OPTIONS),
+                           programs, sentences)
+        for program, sentence, (code, output) in zip(programs, sentences, answers):
+            _count(tally, f"{program.name}{label}", code, output, bool(sentence), quiet=bool(label))
 
 
 def _count(tally, name, code, output, filtered, quiet):
@@ -278,7 +282,7 @@ def pytest(arguments, report, env=None, quiet=False, tally=None, wrap=()):
     """(exit code, {passed, failed, names, red}, output): what did not pass, of it what failed by its own verdict, with what it says."""
     report.unlink(missing_ok=True)
     command = [*wrap, "/usr/bin/python3", "-m", "pytest", "tests/integration", "-p", "no:cacheprovider", "-q", "--tb=short",
-               "-ra", "--durations=5", f"--junitxml={report}", *arguments]
+               f"--numprocesses={SIDE_BY_SIDE}", "--dist=loadfile", "-ra", "--durations=5", f"--junitxml={report}", *arguments]
     child = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, errors="replace", env={**os.environ, **(env or {})})
     signal.signal(signal.SIGALRM, lambda *_: child.send_signal(signal.SIGINT))
