@@ -93,7 +93,7 @@ def delete_topic(world):
     topic = world.topics["usage"]
     world.kafka.delete_topics([topic])
     world.wait(lambda: topic not in world.kafka.admin().list_topics(timeout=10).topics, "the topic to be gone")
-    world._sender = None  # that one may have learned that there is no such topic, and refuse what comes for the next
+    world.sender_anew()
 
 
 # ---------------------------------------------------------------- one log, damaged in every partition but the last

@@ -107,6 +107,10 @@ class World:
             self._sender = events.Sender(self.kafka.bootstrap)
         return self._sender
 
+    def sender_anew(self):
+        """For a topic that was made anew: a producer may have learned that it is gone, and refuse messages for a while."""
+        self._sender = None
+
     def produce(self, kind, value, key=None, headers=None, partition=None, timestamp_ms=None):
         """One message to the topic `kind` (usage, accounts, alerts, deadletter). flush() sends what is left."""
         self.sender.send(self.topics[kind], value, key, headers, partition, timestamp_ms)
