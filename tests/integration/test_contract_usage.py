@@ -1159,7 +1159,7 @@ def test_a_dead_letter_is_the_message_as_it_was_with_the_reason_behind_its_heade
     for letter, row, sent in zip(letters, rows, (odd, [], odd + binary({}, **good)[0], odd + headers)):
         assert (letter.key, letter.value) == (row["key"], row["value"])
         detail = row["detail"].encode()
-        assert [h for h in letter.headers if h[0] != "debitd-id"] == sent + [
+        assert [h for h in letter.headers if h[0] not in ("debitd-id", "debitd-group")] == sent + [
             ("debitd-reason", row["reason"].encode()), ("debitd-detail", detail), ("__connect.errors.topic", topic),
             ("__connect.errors.partition", b"0"), ("__connect.errors.offset", str(row["offset"]).encode()),
             ("__connect.errors.exception.message", detail)]
