@@ -164,4 +164,5 @@ class Postgres:
 
     def drop_database(self, name):
         with self.connect("postgres") as connection:
+            connection.execute("SET synchronous_commit = local")  # a standby that it waits for may be gone
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
