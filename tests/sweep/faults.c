@@ -196,11 +196,21 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
     return FAULT("recvmsg", fd, ECONNRESET, ETIMEDOUT, EINTR, ENOMEM) ? -1 : real(fd, m, flags);
 }
 
+/* A connection that is broken for sending is so for receiving: libpq counts on reading why. */
+static void broken(int fd, int fault)
+{
+    if (fault == EPIPE || fault == ECONNRESET) {
+        (void)!syscall(SYS_shutdown, fd, SHUT_RDWR);
+        errno = fault;
+    }
+}
+
 ssize_t send(int fd, const void *from, size_t n, int flags)
 {
     static __typeof__(&send) real;
     real = real ? real : NEXT(send);
-    int f = FAULT("send", fd, SHORT, EPIPE, ECONNRESET, EINTR, ENOBUFS);
+    int f = FAULT("send", fd, SHORT, EPIPE, ECONNRESET, EINTR);
+    broken(fd, f);
     return f > SHORT ? -1 : real(fd, from, f == SHORT && n ? 1 : n, flags);
 }
 
@@ -208,7 +218,9 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
     static __typeof__(&sendmsg) real;
     real = real ? real : NEXT(sendmsg);
-    return FAULT("sendmsg", fd, EPIPE, ECONNRESET, EINTR, ENOBUFS) ? -1 : real(fd, m, flags);
+    int f = FAULT("sendmsg", fd, EPIPE, ECONNRESET, EINTR);
+    broken(fd, f);
+    return f ? -1 : real(fd, m, flags);
 }
 
 ssize_t read(int fd, void *to, size_t n)
