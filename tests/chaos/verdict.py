@@ -9,7 +9,7 @@ from tests.model.catalogue import shipped
 from tests.model.compare import judge
 from tests.rig.wait import wait_until
 
-from .fleet import Failure
+from .fleet import Failure, ready
 
 SETTLE_S = 180         # a session that PostgreSQL holds for dead, an owner that stood still, a group without its leader …
 QUIET_S = 30
@@ -51,9 +51,10 @@ class Verdict:
                 return not error
         wait_until(rests, SETTLE_S, "everything to be booked, released, folded and published", dump=self.world.dump,
                    interval=0.1)
-        for member in self.members:
-            if member.first_cost is None and member.lives:
-                member.first_cost = member.cost()
+        young = [member for member in self.members if member.first_cost is None and member.lives]
+        ready(young, self.world.dump)  # the others may have done all the work
+        for member in young:
+            member.first_cost = member.cost()
 
     def conserved(self):
         """Each offset of both topics was counted once. (The model says as what; it is asked after the round.)"""
