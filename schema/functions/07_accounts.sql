@@ -17,6 +17,18 @@ BEGIN
 END
 $$;
 
+-- The same for one that holds such locks already: none is waited for (55P03), because it may come
+-- before those in order, and its holder may wait for them.
+CREATE OR REPLACE FUNCTION debitd.lock_accounts_at_once(accounts text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM FROM debitd.payer p
+      WHERE p.payer_id IN (SELECT a.payer_id FROM debitd.account a WHERE a.name = ANY (accounts)
+                           UNION ALL SELECT a.account_id FROM debitd.account a WHERE a.name = ANY (accounts))
+        FOR NO KEY UPDATE OF p NOWAIT;
+END
+$$;
+
 -- The plan of that name: the version in force, or of a plan that the catalogue has no more, its
 -- last one.
 CREATE OR REPLACE FUNCTION debitd.plan_named(p_name_id integer) RETURNS debitd.plan
@@ -127,14 +139,20 @@ $$;
 
 -- Locks the payers of an account and of the parent it names. False, and nothing locked: what they
 -- are changed while the locks were waited for, so that others are needed. To keep what was locked
--- and to add the others would break the order of locks; a subtransaction lets them go.
+-- and to add the others would break the order of locks; a subtransaction lets them go. Where a batch
+-- has locked its accounts before (debitd.batch, see queries/lock_accounts.sql), one that it could
+-- not know then is taken at once or not at all: the batch runs again, and locks it in order.
 CREATE OR REPLACE FUNCTION debitd.lock_account(p_account text, p_parent text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     before jsonb;
 BEGIN
     SELECT jsonb_object_agg(a.name, a.payer_id) INTO before FROM debitd.account a WHERE a.name IN (p_account, p_parent);
-    PERFORM debitd.lock_accounts(ARRAY[p_account, p_parent]);
+    IF current_setting('debitd.batch', true) = 'on' THEN
+        PERFORM debitd.lock_accounts_at_once(ARRAY[p_account, p_parent]);
+    ELSE
+        PERFORM debitd.lock_accounts(ARRAY[p_account, p_parent]);
+    END IF;
     IF before IS DISTINCT FROM
         (SELECT jsonb_object_agg(a.name, a.payer_id) FROM debitd.account a WHERE a.name IN (p_account, p_parent)) THEN
         RAISE EXCEPTION 'the payers changed' USING ERRCODE = 'UF002'; -- caught below

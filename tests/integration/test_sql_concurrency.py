@@ -5,7 +5,9 @@ import threading
 from collections import Counter
 
 import pytest
+from psycopg.errors import LockNotAvailable
 
+from tests.rig.daemon import TOP
 from tests.integration.test_sql_functions import in_thread, wait_for_lock
 
 
@@ -89,6 +91,27 @@ def test_an_account_gets_no_parent_while_another_makes_it_one(books):
         first.commit()
         assert join()[:2] == ("rejected", "bad_data")
     assert (books.account("c")["payer"], books.account("p")["payer"]) == ("p", "p")
+
+
+def test_a_batch_that_meets_an_account_opened_since_runs_again_rather_than_in_a_circle(books):
+    """It has locked "a" when another opens "new", and it needs that too; who holds it waits for "a"."""
+    books.done("account.opened", "a", plan="payg")
+    lock = (TOP / "schema/queries/lock_accounts.sql").read_text().replace("$1", "%(names)s")
+    with books.connect(autocommit=False) as batch, books.connect(autocommit=False) as other:
+        batch.execute(lock, {"names": ["a", "new"]})
+        books.done("account.opened", "new", plan="payg")
+        assert books.event("credits.granted", "new", {"amount": "1"}, connection=other)[0] == "done"
+        join = in_thread(lambda: books.event("credits.granted", "a", {"amount": "1"}, connection=other))
+        wait_for_lock(books, other.info.backend_pid)
+        with pytest.raises(LockNotAvailable):
+            books.event("credits.granted", "new", {"amount": "2"}, connection=batch)
+        batch.rollback()
+        assert join()[0] == "done"
+        other.commit()
+        batch.execute(lock, {"names": ["a", "new"]})
+        assert books.event("credits.granted", "new", {"amount": "2"}, connection=batch)[0] == "done"
+        batch.commit()
+    assert [entry[1] for entry in books.entries("new")] == ["10", "1", "2"]
 
 
 def test_four_connections_book_a_mixed_stream_exactly_once(books, seed):
