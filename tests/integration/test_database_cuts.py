@@ -107,7 +107,7 @@ def test_a_connection_cut_at_any_byte_of_a_batch_loses_and_doubles_nothing(world
                 proxy.plan(cut_the_next, hello=WRITER_0)
         proxy.plan(cut_the_next, hello=WRITER_0)
         proxy.cut(WRITER_0)
-        world.wait(lambda: len(cut) > len(places), f"{len(places)} sessions to be cut", timeout=60 + len(places) // 5)
+        world.wait(lambda: len(cut) > len(places), f"{len(places)} sessions to be cut", timeout=120 + len(places))
         world.wait_booked(total=sent["booked"], timeout=120)
     assert counts(world) == dict(sent)
     assert daemon.running, daemon.tail()
