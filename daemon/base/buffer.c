@@ -5,17 +5,15 @@
 
 #include <stdarg.h>
 
-char *buffer_reserve(struct buffer *b, size_t n)
+void buffer_grow(struct buffer *b, size_t n)
 {
+    size_t capacity = b->capacity ? b->capacity : 64;
+
     ASSERT(n < SIZE_MAX / 4 && b->n < SIZE_MAX / 4);
-    if (b->capacity - b->n < n) {
-        size_t capacity = b->capacity ? b->capacity : 64;
-        while (capacity < b->n + n)
-            capacity *= 2;
-        b->p = xrealloc(b->p, capacity);
-        b->capacity = capacity;
-    }
-    return b->p + b->n;
+    while (capacity < b->n + n)
+        capacity *= 2;
+    b->p = xrealloc(b->p, capacity);
+    b->capacity = capacity;
 }
 
 void buffer_put(struct buffer *b, const void *bytes, size_t n)

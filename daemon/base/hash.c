@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 
+#include <endian.h>
 #include <openssl/sha.h>
 #include <sys/auxv.h>
 
@@ -61,7 +62,15 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-static uint64_t little_endian(const unsigned char *p, size_t n)
+static inline uint64_t whole_word(const unsigned char *p)
+{
+    uint64_t value;
+
+    memcpy(&value, p, sizeof(value));
+    return le64toh(value);
+}
+
+static inline uint64_t last_bytes(const unsigned char *p, size_t n)
 {
     uint64_t value = 0;
 
@@ -78,13 +87,13 @@ uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n)
     uint64_t word, last = (uint64_t)n << 56;
 
     for (; n >= 8; p += 8, n -= 8) {
-        word = little_endian(p, 8);
+        word = whole_word(p);
         v[3] ^= word;
         sip_round(v);
         sip_round(v);
         v[0] ^= word;
     }
-    last |= little_endian(p, n);
+    last |= last_bytes(p, n);
     v[3] ^= last;
     sip_round(v);
     sip_round(v);
@@ -95,13 +104,18 @@ uint64_t hash_siphash(const uint64_t key[2], const void *bytes, size_t n)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* getauxval(3): 16 random bytes, in place before main and never changed. */
-uint32_t hash_secret(const void *bytes, size_t n)
+static uint64_t secret[2]; /* never changed once main has begun */
+
+/* getauxval(3): 16 random bytes. Before main, since to look for them costs as much as a hash. */
+static void __attribute__((constructor)) take_secret(void)
 {
-    uint64_t key[2];
     const void *random = (const void *)getauxval(AT_RANDOM);
 
     ASSERT(random != NULL);
-    memcpy(key, random, sizeof(key));
-    return (uint32_t)hash_siphash(key, bytes, n);
+    memcpy(secret, random, sizeof(secret));
+}
+
+uint32_t hash_secret(const void *bytes, size_t n)
+{
+    return (uint32_t)hash_siphash(secret, bytes, n);
 }

@@ -42,9 +42,25 @@ bool utf8_valid(struct slice s)
     return true;
 }
 
+/* Eight bytes at a time as long as they are plain ASCII: where no byte is marked, none has borrowed
+ * from the one above it. */
+static size_t plain_bytes(struct slice s)
+{
+    const uint64_t ones = 0x0101010101010101;
+    size_t i = 0;
+
+    for (; s.n - i >= 8; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.p + i, 8);
+        if (((w - ones * 0x20) | ((w ^ ones * 0x7f) - ones) | w) & ones * 0x80)
+            break;
+    }
+    return i;
+}
+
 bool utf8_has_control(struct slice s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = plain_bytes(s); i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (c < 0x20 || c == 0x7f)
             return true;

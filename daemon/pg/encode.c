@@ -89,6 +89,32 @@ void pg_row_day(struct buffer *b, int32_t day)
     pg_row_int4(b, day - PG_EPOCH_DAY);
 }
 
+/* Nearly all amounts fit into 64 bits, where a division by a constant is a multiplication. */
+static inline void split(unsigned __int128 u, unsigned __int128 *ret_whole, uint64_t *ret_fraction)
+{
+    const uint64_t one = 1000000000000;
+    if (u >> 64) {
+        *ret_whole = u / one;
+        *ret_fraction = (uint64_t)(u % one);
+    } else {
+        *ret_whole = (uint64_t)u / one;
+        *ret_fraction = (uint64_t)u % one;
+    }
+}
+
+/* The least number of decimals that holds a fraction of 12. */
+static inline int fraction_scale(uint64_t fraction)
+{
+    int scale = 12;
+    if (fraction == 0)
+        return 0;
+    for (; fraction % 10000 == 0; fraction /= 10000)
+        scale -= 4;
+    for (; fraction % 10 == 0; fraction /= 10)
+        scale--;
+    return scale;
+}
+
 /* Integer part in base 10000, then three digits for the 12 places; leading and trailing zero digits
  * are left out, and the display scale is the shortest. */
 void pg_row_numeric(struct buffer *b, __int128 scaled, int places)
@@ -96,27 +122,24 @@ void pg_row_numeric(struct buffer *b, __int128 scaled, int places)
     ASSERT(places == 6 || places == 12);
     bool negative = scaled < 0;
     unsigned __int128 u = negative ? -(unsigned __int128)scaled : (unsigned __int128)scaled;
+    unsigned __int128 whole;
+    uint64_t fraction;
     if (places == 6) {
         ASSERT(u < (unsigned __int128)1 << 100);
         u *= 1000000;
     }
+    split(u, &whole, &fraction);
     uint16_t digit[16];
-    int n = 16, kept = 16, scale = 12;
-    uint64_t fraction = (uint64_t)(u % 1000000000000u);
-    unsigned __int128 whole = u / 1000000000000u;
+    int n = 16, kept = 16, scale = fraction_scale(fraction);
     for (int i = 0; i < 3; i++, fraction /= 10000)
         digit[--n] = (uint16_t)(fraction % 10000);
-    for (; whole; whole /= 10000) {
-        ASSERT(n > 0);
+    for (; whole >> 64; whole /= 10000)
         digit[--n] = (uint16_t)(whole % 10000);
+    for (uint64_t w = (uint64_t)whole; w; w /= 10000) {
+        ASSERT(n > 0);
+        digit[--n] = (uint16_t)(w % 10000);
     }
     int weight = 12 - n; /* of digit[n]: digit[13] is the first of the fraction, weight -1 */
-    uint64_t f = (uint64_t)(u % 1000000000000u);
-    if (f == 0)
-        scale = 0;
-    else
-        for (; f % 10 == 0; f /= 10)
-            scale--;
     while (kept > n && digit[kept - 1] == 0)
         kept--;
     while (n < kept && digit[n] == 0) {

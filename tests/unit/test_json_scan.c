@@ -174,6 +174,17 @@ TEST("control characters are those of ASCII, DEL and U+0080-U+009F")
     CHECK(!utf8_has_control(SLICE("\xc2\xa0 \xc3\x80 \xe2\x80\xa8")));
     CHECK(!utf8_has_control(SLICE_ABSENT));
     CHECK(utf8_valid(SLICE_ABSENT));
+    char text[] = "~ 0123456789 \xc3\x80\xe2\x82\xac abcdefgh"; /* at any place among eight bytes */
+    struct slice all = slice_of(text);
+    CHECK(!utf8_has_control(all));
+    for (size_t i = 0; i < all.n; i++) {
+        char kept = text[i];
+        text[i] = '\x1f';
+        CHECK(utf8_has_control(all));
+        text[i] = '\x7f';
+        CHECK(utf8_has_control(all));
+        text[i] = kept;
+    }
 }
 
 TEST("a repeated name is refused at any level, compared after unescaping")
