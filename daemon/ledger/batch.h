@@ -31,25 +31,29 @@
 #include "model/reason.h"
 #include "rating/rate.h"
 
-
 #define BATCH_PARTS_MAX 128
 
 enum fate { FATE_BOOKED, FATE_DUPLICATE, FATE_REJECTED, FATE_PARKED, FATE_SKIPPED, FATES };
 
-struct item {
+struct item { /* kept small: a batch walks along all of them a dozen times */
     const struct message *m;
-    int64_t parked_id;     /* of a message that is released from parking; 0: from Kafka */
-    struct refusal decode; /* NONE: the event is good */
-    struct usage_event e;
-    struct account_op op; /* of a batch of operations, in place of e */
+    int64_t parked_id;            /* of a message that is released from parking; 0: from Kafka */
+    const struct refusal *decode; /* NULL: the event is good */
+    bool tombstone;               /* no value, so no event either */
     /* of one run */
+    bool not_ours;     /* releasing: released or held by somebody else; it is left alone */
+    bool voids_parked; /* takes a parked event back: its key is e.void_key */
     enum fate fate;
-    struct refusal refusal;              /* of a rejected or parked one */
-    struct slice waits_for;              /* of a parked one: the account */
+    const struct refusal *refusal;       /* of a rejected or parked one */
     const struct account_facts *account; /* NULL: not open */
+    struct payer_state *payer;           /* of the account */
     struct entry *entry; /* what was booked; NULL also for the void of a parked event */
-    bool not_ours;       /* releasing: released or held by somebody else; it is left alone */
-    bool voids_parked;   /* takes a parked event back: its key is e.void_key */
+    int32_t source_id, metric_id, service_id, model_id, *component_id; /* 0: absent */
+    struct slice waits_for; /* of a parked one: the account */
+    union {
+        struct usage_event e;
+        struct account_op op; /* of a batch of operations */
+    };
 };
 
 struct part {
@@ -237,6 +241,14 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
                               int sent) MUST_CHECK; /* rejected, parked, counts, COMMIT */
 enum pg_outcome take_sent(struct ingest *g,
                           int *sent) MUST_CHECK; /* flushes; takes that many results */
+
+/* It has an event, which this run may book. */
+static inline bool is_event(const struct item *it)
+{
+    return !it->tombstone && !it->decode && !it->not_ours;
+}
+/* A copy that lives as long as the arena. */
+const struct refusal *refusal_keep(struct arena *arena, const struct refusal *why);
 
 /* look-ups of a run */
 struct payer_state *run_payer(struct ingest *g, int64_t payer_id); /* NULL: not locked */

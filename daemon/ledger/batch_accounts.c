@@ -4,11 +4,6 @@
 
 #define OPERATIONS_IN_FLIGHT 50
 
-static bool is_operation(const struct item *it)
-{
-    return it->m->value.p && it->decode.reason == REASON_NONE;
-}
-
 /* The payers of all accounts that are named, in order, before the first operation takes a key:
  * operations of one batch lock one after the other. */
 static void send_locks(struct ingest *g)
@@ -17,7 +12,7 @@ static void send_locks(struct ingest *g)
     int names = pg_arg_array(&g->args, PG_TEXT);
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
-        if (!is_operation(it))
+        if (!is_event(it))
             continue;
         pg_put_text(&g->args, names, it->op.account);
         if (it->op.reference_account.p)
@@ -55,17 +50,19 @@ static enum pg_outcome take_operation(struct ingest *g, struct item *it)
         it->fate = FATE_DUPLICATE;
         return PG_DONE;
     }
+    struct refusal why;
     enum reason reason = REASON_NONE;
     bool known = reason_of_text(pg_bytes(r, 0, 1), &reason);
     ASSERT(known && (slice_is(outcome, "parked") || slice_is(outcome, "rejected")));
     if (slice_is(outcome, "parked")) {
         it->fate = FATE_PARKED;
         it->waits_for = arena_copy(&g->run_arena, detail);
-        refuse(&it->refusal, reason, "account %.*s is not open", SLICE_ARGS(detail));
+        refuse(&why, reason, "account %.*s is not open", SLICE_ARGS(detail));
     } else {
         it->fate = FATE_REJECTED;
-        refuse(&it->refusal, reason, "%.*s", SLICE_ARGS(detail));
+        refuse(&why, reason, "%.*s", SLICE_ARGS(detail));
     }
+    it->refusal = refusal_keep(&g->run_arena, &why);
     return PG_DONE;
 }
 
@@ -76,10 +73,10 @@ static enum pg_outcome run_operations(struct ingest *g)
         size_t first = i, sent = 0;
         for (; i < g->to && sent < OPERATIONS_IN_FLIGHT; i++) {
             struct item *it = &g->item[i];
-            if (is_operation(it)) {
+            if (is_event(it)) {
                 send_operation(g, &it->op);
                 sent++;
-            } else if (it->m->value.p) {
+            } else if (it->decode) {
                 it->fate = FATE_REJECTED;
                 it->refusal = it->decode;
             } else {
@@ -88,7 +85,7 @@ static enum pg_outcome run_operations(struct ingest *g)
         }
         pg_pipeline_flush(g->pg);
         for (size_t k = first; o == PG_DONE && k < i; k++)
-            if (is_operation(&g->item[k]))
+            if (is_event(&g->item[k]))
                 o = take_operation(g, &g->item[k]);
     }
     return o;

@@ -22,16 +22,16 @@ static void take_key(struct ingest *g, struct item *it)
     HASH_ADD(hh, g->keys, key, sizeof k->key, k);
 }
 
-static void reject(struct item *it, const struct refusal *why)
+static void reject(struct ingest *g, struct item *it, const struct refusal *why)
 {
     it->fate = FATE_REJECTED;
-    it->refusal = *why;
+    it->refusal = refusal_keep(&g->run_arena, why);
 }
 
 static void park(struct ingest *g, struct item *it, const struct refusal *why)
 {
     it->fate = FATE_PARKED;
-    it->refusal = *why;
+    it->refusal = refusal_keep(&g->run_arena, why);
     it->waits_for = it->e.account; /* to open, or to be priced by another plan (change_account) */
     if (!it->parked_id)
         take_key(g, it);
@@ -97,23 +97,25 @@ static void alert_balance(struct ingest *g, const struct item *it, const struct 
     }
 }
 
-/* Adds an entry to the summaries; the quantity may be negative. */
-static void summarize(struct ingest *g, const struct entry *e, const struct quota *day_quota)
+static void add_to_summary(struct usage_state *u, const struct entry *e)
 {
-    for (int day = 0; day < 2; day++) {
-        if (day && !(day_quota && day_quota->has_day_limit))
-            continue;
-        int32_t start = day ? e->counted_on : month_of_day(e->counted_on);
-        struct usage_state *u = run_usage(g, e->payer_id, e->metric_id, start, day);
-        u->touched = true;
-        u->used += e->quantity;
-        u->added += e->quantity;
-        u->events += e->is_void ? -1 : 1;
-        u->currency_id = e->currency_id;
-        u->cost += e->cost_known ? e->cost : 0;
-        u->charge -= e->amount;
-        u->overage_charge -= e->kind == CHARGE_QUOTA ? e->amount : 0;
-    }
+    u->touched = true;
+    u->used += e->quantity;
+    u->added += e->quantity;
+    u->events += e->is_void ? -1 : 1;
+    u->currency_id = e->currency_id;
+    u->cost += e->cost_known ? e->cost : 0;
+    u->charge -= e->amount;
+    u->overage_charge -= e->kind == CHARGE_QUOTA ? e->amount : 0;
+}
+
+/* Adds an entry to the summaries; the quantity may be negative. */
+static void summarize(struct ingest *g, const struct entry *e, struct usage_state *month,
+                      const struct quota *quota)
+{
+    add_to_summary(month, e);
+    if (quota && quota->has_day_limit)
+        add_to_summary(run_usage(g, e->payer_id, e->metric_id, e->counted_on, true), e);
 }
 
 /* Gives the entry its place in the payer's chain. False: the balance would leave its bounds. */
@@ -134,14 +136,15 @@ static bool chain(struct ingest *g, struct entry *e, struct payer_state *p)
     return true;
 }
 
-static void fill_components(struct ingest *g, struct entry *e, const struct usage_event *u,
+static void fill_components(struct ingest *g, struct entry *e, const struct item *it,
                             const struct rated *r)
 {
+    const struct usage_event *u = &it->e;
     e->components = u->components;
     e->component = arena_alloc(&g->run_arena, u->components * sizeof *e->component);
     for (uint32_t i = 0; i < u->components; i++)
         e->component[i] = (struct entry_component){
-            .component_id = names_id(&g->names, u->component[i].name),
+            .component_id = it->component_id[i],
             .price_id = r->component[i].price_id,
             .quantity = u->component[i].quantity,
             .cost_known = r->component[i].cost_known,
@@ -154,16 +157,16 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
                                  const struct rated *r)
 {
     const struct usage_event *u = &it->e;
-    struct entry *e = arena_zalloc(&g->run_arena, sizeof *e);
+    struct entry *e = arena_alloc(&g->run_arena, sizeof *e);
     *e = (struct entry){
         .account_id = it->account->account_id,
         .occurred_us = u->time_us,
         .counted_on = day_of_time(u->time_us),
-        .source_id = names_id(&g->names, u->source),
+        .source_id = it->source_id,
         .event_id = u->id,
-        .service_id = names_id(&g->names, u->service),
-        .model_id = names_id(&g->names, u->model),
-        .metric_id = names_id(&g->names, u->metric),
+        .service_id = it->service_id,
+        .model_id = it->model_id,
+        .metric_id = it->metric_id,
         .metric = u->metric,
         .quantity = u->quantity,
         .cost_known = r->cost_known,
@@ -182,7 +185,7 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
         .digest = u->digest,
         .new_key = it->parked_id == 0,
     };
-    fill_components(g, e, u, r);
+    fill_components(g, e, it, r);
     return e;
 }
 
@@ -196,12 +199,13 @@ static void book_usage(struct ingest *g, struct item *it)
         park(g, it, &why);
         return;
     }
-    struct payer_state *p = run_payer(g, it->account->payer_id);
+    struct payer_state *p = it->payer;
     ASSERT(p && p->plan);
     int32_t month = month_of_day(day_of_time(u->time_us));
-    bool known = catalogue_has_metric(g->catalogue, u->metric);
-    quantity_t before =
-        known ? run_usage(g, p->payer_id, names_id(&g->names, u->metric), month, false)->used : 0;
+    struct usage_state *used = catalogue_has_metric(g->catalogue, u->metric)
+                                   ? run_usage(g, p->payer_id, it->metric_id, month, false)
+                                   : NULL;
+    quantity_t before = used ? used->used : 0;
     struct rating_context ctx = {
         .catalogue = g->catalogue,
         .price_file = g->price_file,
@@ -213,7 +217,7 @@ static void book_usage(struct ingest *g, struct item *it)
     struct rated rated = { 0 };
     enum reason r = rate_usage(&ctx, u, &rated, &why);
     if (r != REASON_NONE && !reason_is_parked(r)) {
-        reject(it, &why);
+        reject(g, it, &why);
         return;
     }
     if (r != REASON_NONE) {
@@ -221,17 +225,18 @@ static void book_usage(struct ingest *g, struct item *it)
         alert_price_missing(g, it, rated.missing);
         return;
     }
+    ASSERT(used != NULL); /* its metric is known */
     struct entry *e = usage_entry(g, it, p, &rated);
     amount_t balance_before = p->balance;
     if (!chain(g, e, p)) {
         refuse(&why, REASON_OUT_OF_RANGE, "the balance of the payer would be 1e18 or more");
-        reject(it, &why);
+        reject(g, it, &why);
         return;
     }
     it->fate = FATE_BOOKED;
     it->entry = e;
     const struct quota *q = plan_quota(p->plan, u->metric);
-    summarize(g, e, q);
+    summarize(g, e, used, q);
     if (e->new_key)
         take_key(g, it);
     alert_price_missing(g, it, rated.missing);
@@ -315,7 +320,7 @@ static struct entry *void_entry(struct ingest *g, const struct item *it, const s
     e->is_void = true;
     e->corrects = o->entry_id;
     e->occurred_us = it->e.time_us;
-    e->source_id = names_id(&g->names, it->e.source);
+    e->source_id = it->source_id;
     e->event_id = it->e.id;
     e->reason = it->e.reason;
     e->metadata = SLICE_ABSENT;
@@ -341,7 +346,7 @@ static void book_void(struct ingest *g, struct item *it)
                    ? "no usage event of this account with source %.*s and id %.*s"
                    : "the event with source %.*s and id %.*s is voided already",
                SLICE_ARGS(it->e.void_source), SLICE_ARGS(it->e.void_id));
-        reject(it, &why);
+        reject(g, it, &why);
         return;
     }
     if (parked) { /* out of parking, without an entry */
@@ -354,19 +359,20 @@ static void book_void(struct ingest *g, struct item *it)
     struct payer_state *p = run_payer(g, o->payer_id);
     ASSERT(p != NULL);
     int32_t month = month_of_day(o->counted_on);
-    quantity_t used = run_usage(g, o->payer_id, o->metric_id, month, false)->used;
-    amount_t back = p->plan ? rate_void(p->plan, o->metric, o->kind, -o->amount, o->quantity, used)
-                            : -o->amount;
+    struct usage_state *used = run_usage(g, o->payer_id, o->metric_id, month, false);
+    amount_t back =
+        p->plan ? rate_void(p->plan, o->metric, o->kind, -o->amount, o->quantity, used->used)
+                : -o->amount;
     struct entry *e = void_entry(g, it, o, back);
     amount_t before = p->balance;
     if (!chain(g, e, p)) {
         refuse(&why, REASON_OUT_OF_RANGE, "the balance of the payer would be 1e18 or more");
-        reject(it, &why);
+        reject(g, it, &why);
         return;
     }
     it->fate = FATE_BOOKED;
     it->entry = e;
-    summarize(g, e, p->plan ? plan_quota(p->plan, o->metric) : NULL);
+    summarize(g, e, used, p->plan ? plan_quota(p->plan, o->metric) : NULL);
     mark_voided(g, it);
     take_key(g, it);
     alert_balance(g, it, p, before);
@@ -392,7 +398,7 @@ static bool is_repeated(struct ingest *g, struct item *it)
     refuse(&why, REASON_ID_REUSED,
            "source %.*s and id %.*s stand for an event with other type, subject or data",
            SLICE_ARGS(it->e.source), SLICE_ARGS(it->e.id));
-    reject(it, &why);
+    reject(g, it, &why);
     return true;
 }
 
@@ -400,10 +406,10 @@ void batch_book(struct ingest *g)
 {
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        if (!it->m->value.p || it->not_ours)
+        if (it->tombstone || it->not_ours)
             it->fate = FATE_SKIPPED;
-        else if (it->decode.reason != REASON_NONE)
-            reject(it, &it->decode);
+        else if (it->decode)
+            reject(g, it, it->decode);
         else if (is_repeated(g, it))
             continue;
         else if (it->e.kind == USAGE_VOIDED)

@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static bool is_event(const struct item *it)
-{
-    return it->m->value.p && it->decode.reason == REASON_NONE && !it->not_ours;
-}
-
 /* ---- flight 1: books, positions, identities, accounts */
 
 static void send_positions(struct ingest *g, const struct part *part, int parts)
@@ -56,8 +51,11 @@ static bool send_account_facts(struct ingest *g)
     pg_args_reset(&g->args);
     int names = pg_arg_array(&g->args, PG_TEXT);
     for (size_t i = g->from; i < g->to; i++) {
-        const struct item *it = &g->item[i];
-        if (is_event(it) && !account_cache_find(&g->accounts, it->e.account)) {
+        struct item *it = &g->item[i];
+        if (!is_event(it))
+            continue;
+        it->account = account_cache_find(&g->accounts, it->e.account);
+        if (!it->account) {
             pg_put_text(&g->args, names, it->e.account);
             asked++;
         }
@@ -180,9 +178,12 @@ static void resolve_accounts(struct ingest *g)
         arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->unknown_accounts);
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        if (!is_event(it))
+        if (!is_event(it)) {
+            it->account = NULL; /* of a parked one that turned out not to be ours */
             continue;
-        it->account = account_cache_find(&g->accounts, it->e.account);
+        }
+        if (!it->account)
+            it->account = account_cache_find(&g->accounts, it->e.account);
         if (!it->account && it->e.kind == USAGE_RECORDED && g->settings.open_unknown) {
             g->unknown_accounts[g->unknown_account_count++] = it->e.account;
             g->needs |= NEED_ACCOUNTS;
@@ -328,13 +329,15 @@ static enum pg_outcome read_originals(struct ingest *g)
 
 /* ---- flight 2: the payers' locks and what they guard */
 
-static void want_payer(struct ingest *g, int64_t payer_id)
+static struct payer_state *want_payer(struct ingest *g, int64_t payer_id)
 {
-    if (run_payer(g, payer_id))
-        return;
-    struct payer_state *p = arena_zalloc(&g->run_arena, sizeof *p);
+    struct payer_state *p = run_payer(g, payer_id);
+    if (p)
+        return p;
+    p = arena_zalloc(&g->run_arena, sizeof *p);
     p->payer_id = payer_id;
     HASH_ADD(hh, g->payers, payer_id, sizeof p->payer_id, p);
+    return p;
 }
 
 struct distinct { /* small sets of metric ids and months */
@@ -366,7 +369,7 @@ static void send_usage_rows(struct ingest *g)
             continue;
         distinct_add(g, &months, month_of_day(day_of_time(it->e.time_us)));
         if (catalogue_has_metric(g->catalogue, it->e.metric)) /* else it will be parked */
-            distinct_add(g, &metrics, names_id(&g->names, it->e.metric));
+            distinct_add(g, &metrics, it->metric_id);
     }
     for (struct original *n = g->originals; n; n = n->hh.next) {
         distinct_add(g, &months, month_of_day(n->e.counted_on));
@@ -439,11 +442,9 @@ static enum pg_outcome refresh_stale(struct ingest *g)
     pg_args_reset(&g->args);
     int names = pg_arg_array(&g->args, PG_TEXT);
     for (size_t i = g->from; i < g->to; i++) {
-        const struct account_facts *a = g->item[i].account;
-        if (!a)
-            continue;
-        if (run_payer(g, a->payer_id)->version != a->version) {
-            pg_put_text(&g->args, names, g->item[i].e.account);
+        const struct item *it = &g->item[i];
+        if (it->account && it->payer->version != it->account->version) {
+            pg_put_text(&g->args, names, it->e.account);
             stale++;
         }
     }
@@ -461,8 +462,8 @@ static enum pg_outcome refresh_stale(struct ingest *g)
         if (!is_event(it))
             continue;
         it->account = account_cache_find(&g->accounts, it->e.account);
-        const struct payer_state *p = it->account ? run_payer(g, it->account->payer_id) : NULL;
-        if (it->account && (!p || p->version != it->account->version))
+        it->payer = it->account ? run_payer(g, it->account->payer_id) : NULL;
+        if (it->account && (!it->payer || it->payer->version != it->account->version))
             return PG_RETRY;
     }
     return PG_DONE;
@@ -470,9 +471,11 @@ static enum pg_outcome refresh_stale(struct ingest *g)
 
 static enum pg_outcome second_flight(struct ingest *g)
 {
-    for (size_t i = g->from; i < g->to; i++)
-        if (g->item[i].account)
-            want_payer(g, g->item[i].account->payer_id);
+    for (size_t i = g->from; i < g->to; i++) {
+        struct item *it = &g->item[i];
+        if (it->account)
+            it->payer = want_payer(g, it->account->payer_id);
+    }
     for (struct original *n = g->originals; n; n = n->hh.next)
         want_payer(g, n->e.payer_id);
     pg_args_reset(&g->args);

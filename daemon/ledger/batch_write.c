@@ -399,8 +399,8 @@ static void parked_again_args(struct ingest *g, const struct item *it)
 {
     pg_args_reset(&g->args);
     pg_arg_int8(&g->args, it->parked_id);
-    pg_arg_text(&g->args, slice_of(reason_text(it->refusal.reason)));
-    pg_arg_text(&g->args, slice_of(it->refusal.detail));
+    pg_arg_text(&g->args, slice_of(reason_text(it->refusal->reason)));
+    pg_arg_text(&g->args, slice_of(it->refusal->detail));
     pg_arg_text(&g->args, it->waits_for);
     pg_arg_int4(&g->args, g->catalogue_version);
 }
@@ -421,14 +421,14 @@ static enum pg_outcome write_unbooked(struct ingest *g, int *sent)
         if (it->fate != FATE_REJECTED && it->fate != FATE_PARKED)
             continue;
         if (it->fate == FATE_REJECTED) {
-            reject_args(&g->args, it->m, &it->refusal);
+            reject_args(&g->args, it->m, it->refusal);
             pg_pipeline_send(g->pg, &g->st->reject, &g->args);
         } else if (it->parked_id) {
             parked_again_args(g, it);
             pg_pipeline_send(g->pg, &g->st->parked_again, &g->args);
         } else {
             bool usage = g->kind == TOPIC_USAGE;
-            park_args(&g->args, it->m, &it->refusal, it->waits_for, g->catalogue_version,
+            park_args(&g->args, it->m, it->refusal, it->waits_for, g->catalogue_version,
                       usage ? it->e.account : it->op.account, usage ? it->e.source : it->op.source,
                       usage ? it->e.id : it->op.id, usage ? it->e.key : it->op.key);
             pg_pipeline_send(g->pg, &g->st->park, &g->args);

@@ -62,36 +62,59 @@ void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
         g->item = xrealloc(g->item, g->items_capacity * sizeof *g->item);
     }
     struct item *it = &g->item[g->items++];
-    *it = (struct item){ .m = m, .parked_id = parked_id };
+    *it = (struct item){ .m = m, .parked_id = parked_id, .tombstone = !m->value.p };
     g->to = g->items;
-    if (!m->value.p)
+    if (it->tombstone)
         return;
     int64_t window = g->settings.window_us;
-    enum reason r =
-        g->kind == TOPIC_USAGE
-            ? usage_decode(m, window, &g->doc, &g->event_arena, &it->e, &it->decode)
-            : accounts_decode(m, window, &g->doc, &g->event_arena, &it->op, &it->decode);
-    ASSERT(r == it->decode.reason);
+    struct refusal why;
+    enum reason r = g->kind == TOPIC_USAGE
+                        ? usage_decode(m, window, &g->doc, &g->event_arena, &it->e, &why)
+                        : accounts_decode(m, window, &g->doc, &g->event_arena, &it->op, &why);
+    if (r != REASON_NONE) {
+        ASSERT(r == why.reason);
+        it->decode = refusal_keep(&g->event_arena, &why);
+    } else if (g->kind == TOPIC_USAGE && it->e.kind == USAGE_RECORDED) {
+        it->component_id =
+            arena_alloc(&g->event_arena, it->e.components * sizeof *it->component_id);
+    }
+}
+
+const struct refusal *refusal_keep(struct arena *arena, const struct refusal *why)
+{
+    struct refusal *kept = arena_alloc(arena, sizeof *kept);
+    *kept = *why;
+    return kept;
+}
+
+static void look_up_names(struct ingest *g)
+{
+    for (size_t i = g->from; i < g->to; i++) {
+        struct item *it = &g->item[i];
+        if (!is_event(it))
+            continue;
+        it->source_id = names_id(&g->names, it->e.source);
+        if (it->e.kind != USAGE_RECORDED)
+            continue;
+        it->metric_id = names_id(&g->names, it->e.metric);
+        it->service_id = names_id(&g->names, it->e.service);
+        it->model_id = names_id(&g->names, it->e.model);
+        for (uint32_t c = 0; c < it->e.components; c++)
+            it->component_id[c] = names_id(&g->names, it->e.component[c].name);
+    }
 }
 
 /* Whatever the dictionary does not know yet is fetched before BEGIN: a name that was made in a
  * transaction that rolls back must not be remembered. */
 static enum pg_outcome fetch_names(struct ingest *g)
 {
-    for (size_t i = g->from; i < g->to; i++) {
-        const struct item *it = &g->item[i];
-        if (!it->m->value.p || it->decode.reason != REASON_NONE)
-            continue;
-        names_id(&g->names, it->e.source);
-        if (it->e.kind != USAGE_RECORDED)
-            continue;
-        names_id(&g->names, it->e.metric);
-        names_id(&g->names, it->e.service);
-        names_id(&g->names, it->e.model);
-        for (uint32_t c = 0; c < it->e.components; c++)
-            names_id(&g->names, it->e.component[c].name);
-    }
-    return names_fetch(&g->names, g->pg, g->st);
+    look_up_names(g);
+    if (g->names.missing_count == 0)
+        return PG_DONE;
+    enum pg_outcome o = names_fetch(&g->names, g->pg, g->st);
+    if (o == PG_DONE)
+        look_up_names(g);
+    return o;
 }
 
 static void begin_run(struct ingest *g)
@@ -109,9 +132,10 @@ static void begin_run(struct ingest *g)
     g->unknown_account_count = 0;
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        it->refusal = (struct refusal){ 0 };
+        it->refusal = NULL;
         it->waits_for = SLICE_ABSENT;
         it->account = NULL;
+        it->payer = NULL;
         it->entry = NULL;
         it->not_ours = false;
         it->voids_parked = false;
@@ -120,10 +144,10 @@ static void begin_run(struct ingest *g)
 
 enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
 {
+    begin_run(g);
     enum pg_outcome o = g->kind == TOPIC_USAGE ? fetch_names(g) : PG_DONE;
     if (o != PG_DONE)
         return o;
-    begin_run(g);
     FAULT_POINT("ingest.begin");
     if (g->kind == TOPIC_ACCOUNTS) {
         o = batch_operations(g, part, parts);

@@ -95,12 +95,14 @@ static enum pg_outcome release_range(struct ingest *g, size_t from, size_t to, i
         return o == PG_DONE ? release_range(g, middle, to, ret_released) : o;
     }
     struct item *it = &g->item[from];
-    if (it->decode.reason != REASON_NONE)
+    if (it->decode)
         return o;
+    struct refusal why;
     log_error("defect: parked message %lld is refused by the database (%s): rejected as bad_data",
               (long long)it->parked_id, pg_last_error(g->pg));
-    refuse(&it->decode, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s",
+    refuse(&why, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s",
            pg_last_sqlstate(g->pg));
+    it->decode = refusal_keep(&g->event_arena, &why);
     return release_range(g, from, to, ret_released);
 }
 

@@ -158,15 +158,17 @@ static void each_alone(struct writer *w, struct part *part, int parts)
 static bool condemn(struct writer *w, const struct part *p)
 {
     struct item *it = &w->ingest.item[p->first];
+    struct refusal why;
     char state[16];
     snprintf(state, sizeof state, "%s", pg_last_sqlstate(w->pg));
-    if (it->decode.reason != REASON_NONE || !it->m->value.p)
+    if (it->decode || it->tombstone)
         return false; /* it is not the event that is refused */
     log_error("%s: defect: topic=%s partition=%d offset=%lld is refused by the database (%s): "
               "rejected as bad_data; it can be replayed once this is mended",
               w->settings.name, p->topic, p->partition, (long long)it->m->offset,
               pg_last_error(w->pg));
-    refuse(&it->decode, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s", state);
+    refuse(&why, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s", state);
+    it->decode = refusal_keep(&w->ingest.event_arena, &why);
     return true;
 }
 
