@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #define BLOCK_BYTES ((size_t)65536)
-#define KEEP_BYTES  ((size_t)1048576)
+#define KEEP_BYTES \
+    ((size_t)16777216) /* about a full batch: what is freed comes back page by page */
 
 struct arena_block {
     struct arena_block *next;

@@ -19,7 +19,7 @@ arena_copy(struct arena *a,
            struct slice s); /* an absent slice stays absent; the copy has a NUL behind it */
 char *arena_text(struct arena *a, struct slice s); /* the same as a C string */
 void arena_reset(
-    struct arena *a); /* everything handed out is gone; up to 1 MiB is kept for reuse */
+    struct arena *a); /* everything handed out is gone; up to 16 MiB are kept for reuse */
 void arena_fini(struct arena *a);
 
 #endif
