@@ -2,6 +2,7 @@
 #include "consumers/source_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -160,7 +161,9 @@ static void poll_once(struct source *s)
 
     atomic_fetch_add(&s->beat, 1);
     if (now >= s->check_at_us) {
+        FAULT_POINT("source.consumed");
         source_work(s, now);
+        FAULT_POINT("source.worked");
         if (s->failed)
             return;
     }

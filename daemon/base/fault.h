@@ -1,6 +1,6 @@
-/* Named points at which a test can kill or stop the process: between two steps that must be safe
- * to be parted. They exist in tests/debitd_faults alone (tests/rig/fault.c); in debitd they are
- * nothing. */
+/* Named points between two steps. In tests/debitd_faults a test can kill or stop the process there,
+ * as the steps must be safe to be parted (tests/rig/fault.c); in tests/debitd_profile the steps are
+ * timed (tests/bench/phases.c). In debitd they are nothing. */
 #ifndef DEBITD_BASE_FAULT_H
 #define DEBITD_BASE_FAULT_H
 

@@ -165,6 +165,7 @@ static enum pg_outcome first_flight(struct ingest *g, const struct part *part, i
         o = take_parked_lock(g);
     if (o == PG_DONE)
         o = take_known_keys(g);
+    FAULT_POINT("ingest.known");
     if (o == PG_DONE && asked)
         o = take_account_facts(g);
     return o;

@@ -560,6 +560,7 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
     pg_pipeline_flush(g->pg);
     FAULT_POINT("ingest.commit_sent");
     o = take_sent(g, &sent);
+    FAULT_POINT("ingest.written");
     if (o != PG_DONE)
         return o;
     char tag[32] = "";
@@ -577,8 +578,10 @@ enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts
     FAULT_POINT("ingest.copy");
     if (o == PG_DONE)
         o = copy_keys(g);
+    FAULT_POINT("ingest.keys");
     if (o == PG_DONE)
         o = copy_entries(g);
+    FAULT_POINT("ingest.entries");
     if (o != PG_DONE)
         return o;
     pg_pipeline_enter(g->pg);

@@ -144,6 +144,7 @@ static void begin_run(struct ingest *g)
 
 enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
 {
+    FAULT_POINT("ingest.decoded");
     begin_run(g);
     enum pg_outcome o = g->kind == TOPIC_USAGE ? fetch_names(g) : PG_DONE;
     if (o != PG_DONE)
@@ -152,7 +153,9 @@ enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
     if (g->kind == TOPIC_ACCOUNTS) {
         o = batch_operations(g, part, parts);
     } else if ((o = batch_read(g, part, parts)) == PG_DONE) {
+        FAULT_POINT("ingest.read");
         batch_book(g);
+        FAULT_POINT("ingest.rated");
         o = batch_write(g, part, parts);
     }
     if (o == PG_DONE)

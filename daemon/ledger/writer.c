@@ -3,6 +3,7 @@
 #include "ledger/writer_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -278,10 +279,13 @@ static void *writer_main(void *arg)
         }
         writer_beat(w);
         size_t n = gather(w, message, max, delay);
-        if (n)
+        if (n) {
+            FAULT_POINT("writer.gathered");
             book(w, message, n);
-        else
+            FAULT_POINT("writer.released");
+        } else {
             writer_watch(w);
+        }
         queue_level(&w->queue, &queued, NULL);
     } while (!atomic_load(&w->stopping) || queued);
     free(message);
