@@ -4,10 +4,14 @@
  * Phases are those of the writers and of the source: the same points on the threads of accounts
  * and of what was parked count nothing. On exit the sums of all threads are written as JSON to the
  * file that the environment's DEBITD_PROFILE names: {"decode": {"wall_us": …, "cpu_us": …,
- * "times": …}, …}; cpu_us is this process's own, the rest of wall_us is waiting for PostgreSQL. */
+ * "times": …, "thread": …}, …}; cpu_us is this process's own, the rest of wall_us is waiting for PostgreSQL.
+ *
+ * A server answers a pipeline at its end, in one piece; here each statement asks for its own answer,
+ * so that the time of each is seen. */
 #include "base/fault.h"
 
 #include <errno.h>
+#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +99,17 @@ void fault_point(const char *name)
     last_cpu = cpu;
 }
 
+int __real_PQsendQueryPrepared(PGconn *c, const char *name, int n, const char *const *values,
+                               const int *lengths, const int *formats, int result_format);
+int __wrap_PQsendQueryPrepared(PGconn *c, const char *name, int n, const char *const *values,
+                               const int *lengths, const int *formats, int result_format);
+int __wrap_PQsendQueryPrepared(PGconn *c, const char *name, int n, const char *const *values,
+                               const int *lengths, const int *formats, int result_format)
+{
+    return __real_PQsendQueryPrepared(c, name, n, values, lengths, formats, result_format) &&
+           PQsendFlushRequest(c);
+}
+
 /* Neighbours of one phase are written as one. */
 static void write_sums(FILE *out)
 {
@@ -102,14 +117,17 @@ static void write_sums(FILE *out)
 
     for (size_t i = 0; i <= STEPS;) {
         const char *phase = i < STEPS ? steps[i].phase : "again";
+        const char *thread = i < STEPS ? steps[i].thread : "writer";
         struct sum s = { 0 };
         for (; i <= STEPS && strcmp(phase, i < STEPS ? steps[i].phase : "again") == 0; i++) {
             s.wall_us += sums[i].wall_us;
             s.cpu_us += sums[i].cpu_us;
             s.times = sums[i].times;
         }
-        fprintf(out, "%s\"%s\": {\"wall_us\": %.0f, \"cpu_us\": %.0f, \"times\": %lu}", separator,
-                phase, s.wall_us, s.cpu_us, s.times);
+        fprintf(
+            out,
+            "%s\"%s\": {\"wall_us\": %.0f, \"cpu_us\": %.0f, \"times\": %lu, \"thread\": \"%s\"}",
+            separator, phase, s.wall_us, s.cpu_us, s.times, thread);
         separator = ",\n ";
     }
     fputs("}\n", out);

@@ -24,15 +24,23 @@ def cpu_s(pid):
 
 
 def threads_s(pid):
-    """{name: CPU seconds} of the threads of a process; those of one name are told apart by their order."""
-    seen, found = Counter(), {}
-    for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
+    """{name: CPU seconds} of the threads of a process; those of one name are summed, and those of librdkafka are one."""
+    found = Counter()
+    for task in Path(f"/proc/{pid}/task").iterdir():
         stat = _stat(task / "stat")
         if stat:
             name, fields = stat
-            seen[name] += 1
-            label = name if seen[name] == 1 else f"{name} #{seen[name]}"
-            found[label] = (int(fields[11]) + int(fields[12])) / TICK
+            found["librdkafka" if name.startswith("rdk:") else name] += (int(fields[11]) + int(fields[12])) / TICK
+    return dict(found)
+
+
+def backends_s(connection):
+    """{(process id, what it does): CPU seconds} of the sessions and the other processes of a PostgreSQL server."""
+    found = {}
+    for pid, name in connection.execute("SELECT pid, coalesce(nullif(application_name, ''), backend_type) FROM pg_stat_activity"):
+        stat = _stat(Path(f"/proc/{pid}/stat"))
+        if stat:
+            found[pid, name] = (int(stat[1][11]) + int(stat[1][12])) / TICK
     return found
 
 

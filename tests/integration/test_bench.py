@@ -4,45 +4,155 @@ import json
 
 import pytest
 
-from tests.bench import bench
+from tests.bench import bench, ground, growth, present, stream
+from tests.bench.stream import AlertingStream, Stream, alerting
+from tests.rig.daemon import TOP
+
+EVENTS = 1000
+PHASES = {"consume", "decode", "rate", "dedup", "copy keys", "copy entries", "upsert", "commit"}
+CASES = ("entries-10m", "alerts", "daemons-2")
 
 
 @pytest.fixture(scope="module")
 def report(kafka, postgres, migrated):
-    return bench.measure(kafka, postgres, migrated, count=2000, rounds=1, seed=7, parts=("latency", "throughput"),
+    return bench.measure(kafka, postgres, migrated, count=EVENTS, rounds=2, seed=7, parts=("latency", "throughput", "profile"),
                          accounts=100, singles=2)
 
 
-def test_a_small_bench_measures_both_configurations_and_the_floor(report):
-    rounds = report["throughput"]["rounds"]
-    assert [row["writers"] for row in rounds] == [1, 2]
-    for row in rounds:
-        assert row["from_start_s"] > 0 and row["daemon_cpu_us"] > 0 and row["postgres_cpu_us"] > 0
-        assert row["rss_peak_mib"] > 1 and row["transactions"] > 0
-    assert [row["rows_per_s"] > 0 for row in report["throughput"]["floors"]] == [True]
+@pytest.fixture(scope="module")
+def grown(kafka, postgres, migrated):
+    return bench.measure(kafka, postgres, migrated, count=EVENTS, rounds=1, seed=7, parts=("growth",), accounts=100,
+                         cases=CASES)
 
 
-def test_a_small_bench_measures_the_latency_of_entries_and_alerts(report):
-    for what in ("visible", "alert"):
-        found = report["latency"][what]
-        assert found["n"] == 2 and 0 < found["median_ms"] <= found["p90_ms"] <= found["max_ms"]
+def words_of(report):
+    return [line.split()[0] for line in bench.table(json.loads(json.dumps(report))) if line]
 
 
-def test_the_benchs_table_has_a_line_for_each_figure_and_its_json_holds_the_same(report):
-    lines = bench.table(json.loads(json.dumps(report)))
-    first_words = [line.split()[0] for line in lines if line]
-    for word in ("latency,", "produced", "throughput,", "writers.count=1", "writers.count=2", "floor"):
-        assert word in first_words
+def test_a_small_bench_measures_both_configurations_the_floor_and_raw_consumption_in_each_round(report):
+    found = report["throughput"]
+    assert [row["writers"] for row in found["rounds"]] == [1, 2, 1, 2]
+    assert [row["rows_per_s"] > 0 for row in found["floors"]] == [True, True]
+    assert [row["events_per_s"] > 0 and row["event_bytes"] == 340 for row in found["raw"]] == [True, True]
+    for row in found["rounds"]:
+        assert row["from_start_s"] >= row["first_s"] > 0 and row["rss_peak_mib"] > 1 and row["transactions"] > 0
+
+
+def test_a_small_bench_tells_cpu_by_thread_and_session_and_bytes_by_table(report):
+    for row in report["throughput"]["rounds"]:
+        assert {"debitd", "source", "writer", "accounts", "keeper", "relay", "librdkafka"} <= row["threads_us"].keys()
+        assert sum(row["threads_us"].values()) == pytest.approx(row["daemon_cpu_us"], abs=len(row["threads_us"]) * 1e4 / EVENTS)
+        assert all(us > 0 for us in row["backends_us"].values()) and "bench" not in row["backends_us"]
+        assert row["bytes"]["wal"] > 100 and row["bytes"]["heap"] > 100 and row["bytes"]["keys"] > 16
+        assert row["bytes"]["index"] >= 0
+
+
+def test_a_small_bench_has_a_time_for_every_phase_of_a_batch(report):
+    assert [row["writers"] for row in report["profile"]] == [1, 2]
+    for row in report["profile"]:
+        phases = row["phases"]
+        assert PHASES <= phases.keys()
+        assert all(phases[name]["wall_us"] > 0 and phases[name]["times"] > 0 for name in PHASES)
+        assert phases["rate"]["cpu_us"] > 0
+        assert phases["copy entries"]["times"] == phases["commit"]["times"] >= row["transactions"]
+
+
+def test_a_small_bench_measures_the_latency_alone_and_at_a_rate(report):
+    found = report["latency"]
+    for row, count in ((found["visible"], 2), (found["alert"], 2), (found["at_rate"]["visible"], EVENTS),
+                       (found["at_rate"]["alert"], EVENTS // 40)):
+        assert row["n"] == count and 0 < row["p50_ms"] <= row["p99_ms"] <= row["p999_ms"] <= row["max_ms"]
+    assert 0 < found["at_rate"]["events_per_s"] < 4000
+
+
+def test_the_benchs_table_has_a_line_for_each_figure_and_its_json_holds_the_same(report, grown):
+    for word in ("latency,", "alone:", "at", "throughput,", "writers.count=1", "writers.count=2", "floor", "raw", "debitd",
+                 "PostgreSQL", "bytes:", "profile,", "librdkafka", *(phase.split()[0] for phase in PHASES)):
+        assert word in words_of(report)
+    for word in ("growth,", "base", "answers,", *CASES):
+        assert word in words_of(grown)
+
+
+def test_a_case_of_growth_is_measured_against_the_base_of_its_run_and_asks_what_api_promises(grown):
+    rows = grown["growth"]
+    assert [row["case"] for row in rows] == ["base", *CASES]
+    assert [row["entries"] for row in rows] == [0, 10 * EVENTS, 0, 0] and [row["daemons"] for row in rows] == [1, 1, 1, 2]
+    for row in rows:
+        assert row["of_base"] is None or row["of_base"] > 0
+        assert row["answers"].keys() == {"history page", "thread usage", "balance", "check_usage"}
+        assert all(0 < answer["p50_ms"] <= answer["p99_ms"] for answer in row["answers"].values())
+    assert rows[2]["alerts"] == EVENTS
+
+
+def test_the_sizes_of_growth_are_those_of_the_names_from_a_million_events_on():
+    assert growth.sized(growth.CASES["entries-30m"], 1_000_000).entries == 30_000_000
+    assert growth.sized(growth.CASES["entries-30m"], 5_000_000).entries == 30_000_000
+    assert growth.sized(growth.CASES["accounts-1m"], 100_000).accounts == 100_000
+    assert growth.sized(growth.CASES["backlog-10m"], 100_000).events == 1_000_000
+    assert growth.sized(growth.CASES["hot"], 100_000, entries=5).entries == 5
+
+
+def test_accounts_that_the_bench_copies_are_as_if_each_had_been_opened(kafka, postgres, migrated):
+    prepared = ground.prepare(postgres, migrated, accounts=60, name="bench_copies")
+    try:
+        with ground.fresh_world(kafka, postgres, prepared, 7, "bench copies") as world:
+            assert world.value("SELECT count(*) FROM api.account") == 60
+            assert world.value("SELECT count(*) FROM api.balance WHERE balance = 2500") == 9  # assistant-pro
+            world.verify()
+    finally:
+        postgres.drop_database(prepared)
+
+
+def test_entries_that_the_bench_copies_have_the_indexes_that_were_there(kafka, postgres, migrated):
+    prepared = ground.prepare(postgres, migrated, accounts=60, name="bench_entries")
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'debitd' ORDER BY 1"
+    try:
+        with ground.fresh_world(kafka, postgres, prepared, 7, "bench entries") as world:
+            before = world.sql(indexes)
+            events = Stream(7, 50, accounts=60, resent_percent=0)
+            stream.send(kafka, world.topics["usage"], events)
+            world.start()
+            ground.Watch(world, 50).wait()
+            with postgres.connect(world.name) as connection:
+                present.add_entries(connection, 123)
+            assert world.sql(indexes) == before
+            assert ground.usage_entries(world) == 173
+            assert world.value("SELECT count(DISTINCT entry_id) FROM debitd.event_key WHERE entry_id IN"
+                               " (SELECT entry_id FROM debitd.ledger WHERE type = 'usage')") == 173
+    finally:
+        postgres.drop_database(prepared)
 
 
 def test_bench_refuses_books_that_lack_an_event(world):
     with pytest.raises(RuntimeError, match="the books are wrong"):
-        bench.check_books(world, bench.Stream(7, 100, accounts=10))
+        ground.check_books(world, Stream(7, 100, accounts=10))
 
 
 def test_the_benchs_stream_is_the_same_for_a_seed_and_resends_one_in_a_hundred():
-    one, two = (bench.Stream(7, 5000) for _ in range(2))
+    one, two = (Stream(7, 5000) for _ in range(2))
     assert one.unique == 4950
-    assert len({json.loads(value)["id"] for _, value in one.events}) == 4950
-    assert {len(value) for _, value in one.events} == {340}
-    assert [key for key, _ in one.events] == [key for key, _ in two.events]
+    assert len({json.loads(value)["id"] for _, value in one}) == 4950
+    assert {len(value) for _, value in one} == {340}
+    assert [key for key, _ in one] == [key for key, _ in two]
+    assert len({json.loads(value)["data"].get("model") for _, value in one}) == 23  # and events without one
+
+
+def test_every_event_of_the_stream_that_alerts_crosses_one_threshold_of_its_account():
+    used = {}
+    for key, value in AlertingStream(7, 640):
+        metric = json.loads(value)["data"]["metric"]
+        used[key, metric] = used.get((key, metric), 0) + json.loads(value)["data"]["quantity"]
+    assert set(used.values()) == {96} and len(used) == 4 * len(alerting(640))
+
+
+def test_the_benchs_catalogue_is_the_shipped_one_with_more_models():
+    text = stream.catalogue((TOP / "etc" / "catalog.conf").read_text(), 2000)
+    assert text.count('model = "model-') == 2000 - len(stream.SHIPPED)
+
+
+@pytest.mark.parametrize("words", (["10"], ["--rounds", "0"], ["--case", "hot"], ["--part", "growth", "--entries", "5"],
+                                   ["--part", "nothing"]))
+def test_bench_refuses_what_it_cannot_measure_and_says_how_it_is_used(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench.arguments(words)
+    assert ended.value.code == 64 and "usage: ./run bench" in capsys.readouterr().err

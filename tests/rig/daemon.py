@@ -103,7 +103,7 @@ class Debitd:
         self.config = config
         write_config(self.config_path, config)
 
-    def start(self, wait=True, timeout=30, env=None, fault=None):
+    def start(self, wait=True, timeout=30, env=None, fault=None, program="debitd"):
         """`fault`: starts the one with fault points (daemon/base/fault.h), this one laid on, or "" for none yet."""
         assert self.child is None, "it runs already"
         self.said = []
@@ -114,7 +114,6 @@ class Debitd:
         self.listener = threading.Thread(target=self._listen, args=(self.notify, self.said), daemon=True)
         self.listener.start()
         environment = {**os.environ, "NOTIFY_SOCKET": "@" + address[1:], **(env or {})}
-        program = "debitd"
         if fault is not None:
             program, environment["DEBITD_FAULT"] = "tests/debitd_faults", str(self.fault_path)
             if fault:

@@ -60,14 +60,14 @@ class World:
 
     # ---------------------------------------------------------------- programs
 
-    def start(self, n=1, wait=True, env=None, fault=None, **config):
+    def start(self, n=1, wait=True, env=None, fault=None, program="debitd", **config):
         """Starts `n` more daemons, the configuration changed by groups (batch={"max_events": 1}). One or a list.
-        `fault`: with fault points, see Debitd.start."""
+        `fault`: with fault points, see Debitd.start; `program`: another one of the build folder."""
         started = []
         for _ in range(n):
             daemon = Debitd(self.folder, merge(self.config, config), f"debitd-{len(self.daemons) + 1}")
             self.daemons.append(daemon)
-            started.append(daemon.start(wait=False, env=env, fault=fault))
+            started.append(daemon.start(wait=False, env=env, fault=fault, program=program))
         if wait:
             for daemon in started:
                 daemon.wait_ready()
