@@ -9,6 +9,7 @@ import json
 import random
 import time
 from dataclasses import dataclass
+from itertools import islice
 
 from tests.bench import present
 from tests.bench.ground import PARTITIONS, fresh_world, prepare, quantiles
@@ -17,7 +18,7 @@ from tests.bench.throughput import consume
 
 WHOLE = 1_000_000  # EVENTS from which on the sizes are those of the names
 PATTERN = 100_000  # entries that the daemon has booked before they are copied
-QUESTIONS = 500    # of each kind
+QUESTIONS = 500    # of each kind, and at most one for ten events
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,9 @@ def stream_of(case, seed):
 
 def questions(stream, dice):
     """{what: (statement, [parameters of each])}, of accounts and threads of the stream."""
-    asked = []
-    for key, value in stream:
-        asked.append((key.decode(), value))
-        if len(asked) == 50 * QUESTIONS:
-            break
-    drawn = [(account, json.loads(value)["data"]) for account, value in dice.sample(asked, min(QUESTIONS, len(asked)))]
+    events = list(islice(stream, 50 * QUESTIONS))
+    drawn = [(key.decode(), json.loads(value)["data"])
+             for key, value in dice.sample(events, min(QUESTIONS, len(events) // 10))]
     accounts = [[account] for account, _ in drawn]
     return {
         "history page": ("SELECT * FROM api.ledger_page(%s)", accounts),

@@ -46,7 +46,7 @@ class Costs:
         backends, threads = Counter(), Counter()
         for key, seconds in usage.backends_s(self.sql).items():
             backends[key[1]] += seconds - self.backends.get(key, 0)
-        server -= backends.pop("bench", 0)
+        server -= sum(backends.pop(own, 0) for own in ("bench", "client backend"))  # of the daemon's each has a name
         for pid in pids:
             threads.update(usage.threads_s(pid))
         sizes = self.world.sql(self.LEAVES)[0]
