@@ -1,5 +1,6 @@
 """What every part of the benchmark stands on: databases with open accounts, a world for each round, and the eyes on it."""
 
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ def prepare(postgres, migrated, accounts=ACCOUNTS, name="bench", models=MODELS, 
 
 @contextmanager
 def fresh_world(kafka, postgres, prepared, seed, name, partitions=PARTITIONS):
+    if sys.stderr.isatty():  # somebody waits, in the case of growth for long
+        print(name, file=sys.stderr)
     world = World(kafka, postgres, seed, name, partitions=partitions, template=prepared)
     try:
         yield world
@@ -93,13 +96,3 @@ def settled(world):
 
 def wait_settled(world):
     wait_until(lambda: settled(world), TIMEOUT_S, "everything to be summed and published", dump=world.dump)
-
-
-def quantiles(seconds):
-    """In ms: p50, p90, p99, p99.9 and the most, each the smallest value that so many are not above."""
-    ordered = sorted(seconds)
-
-    def at(per_mille):
-        return ordered[max(0, -(-len(ordered) * per_mille // 1000) - 1)] * 1000
-    return {"n": len(ordered), "p50_ms": at(500), "p90_ms": at(900), "p99_ms": at(990), "p999_ms": at(999),
-            "max_ms": ordered[-1] * 1000}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tests.bench import present
-from tests.bench.ground import PARTITIONS, fresh_world, prepare, quantiles
+from tests.bench.figures import quantiles
+from tests.bench.ground import PARTITIONS, fresh_world, prepare
 from tests.bench.stream import ACCOUNTS, MODELS, RESENT_PERCENT, AlertingStream, Stream, alerting, send
 from tests.bench.throughput import consume
 

@@ -12,7 +12,8 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.bench.ground import check_books, fresh_world, quantiles, wait_settled
+from tests.bench.figures import quantiles
+from tests.bench.ground import check_books, fresh_world, wait_settled
 from tests.bench.stream import Stream
 from tests.rig import events
 

@@ -2,35 +2,11 @@
 
 from statistics import median
 
+from tests.bench.figures import figure, middle, spread
 from tests.bench.ground import PARTITIONS
 from tests.bench.latency import RATE
 from tests.bench.stream import EVENT_BYTES, ZIPF
 from tests.bench.targets import targets
-
-
-def values(rows, *path):
-    """A field of each round; None where one has none."""
-    found = rows
-    for name in path:
-        found = [row.get(name) for row in found]
-    return None if None in found else found
-
-
-def figure(value, digits=0):
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def middle(rows, *path, digits=0):
-    found = values(rows, *path)
-    return figure(found and median(found), digits)
-
-
-def spread(rows, *path, digits=0):
-    """Median (least..most)."""
-    found = values(rows, *path)
-    if not found:
-        return "-"
-    return f"{figure(median(found), digits)} ({figure(min(found), digits)}..{figure(max(found), digits)})"
 
 
 def table(report):
@@ -62,18 +38,18 @@ def throughput(report, found):
              f"{PARTITIONS} partitions; median (least..most) of {report['repeated']}",
              f"  {'':18}{'events/s':>26}{'of floor':>20}{'of raw':>8}{'start to end':>14}{'peak RSS':>10}{'alerts':>8}{'others':>8}",
              f"  {'':72}{'s':>14}{'MiB':>10}{'':8}{'CPUs':>8}"]
-    reading = median(values(found["raw"], "events_per_s"))
+    reading = middle(found["raw"], "events_per_s")
     configurations = {row["writers"]: [each for each in found["rounds"] if each["writers"] == row["writers"]]
                       for row in found["rounds"]}
     for writers, rows in configurations.items():
-        rates = values(rows, "events_per_s")
+        rate = middle(rows, "events_per_s")
         lines.append(f"  {f'writers.count={writers}':18}{spread(rows, 'events_per_s'):>26}{spread(rows, 'of_floor', digits=2):>20}"
-                     f"{figure(rates and median(rates) / reading, 2):>8}{middle(rows, 'from_start_s', digits=1):>14}"
-                     f"{middle(rows, 'rss_peak_mib'):>10}{middle(rows, 'alerts'):>8}{middle(rows, 'others_processors', digits=2):>8}")
+                     f"{figure(rate and rate / reading, 2):>8}{figure(middle(rows, 'from_start_s'), 1):>14}"
+                     f"{figure(middle(rows, 'rss_peak_mib')):>10}{figure(middle(rows, 'alerts')):>8}{figure(middle(rows, 'others_processors'), 2):>8}")
     lines += [f"  {'floor':18}{spread(found['floors'], 'rows_per_s'):>26}   one COPY of the same rows: ledger "
-              f"{middle(found['floors'], 'ledger_s', digits=2)} s, event_key {middle(found['floors'], 'event_key_s', digits=2)} s",
+              f"{figure(middle(found['floors'], 'ledger_s'), 2)} s, event_key {figure(middle(found['floors'], 'event_key_s'), 2)} s",
               f"  {'raw consumption':18}{spread(found['raw'], 'events_per_s'):>26}   librdkafka alone, "
-              f"{middle(found['raw'], 'cpu_us', digits=2)} us of CPU an event"]
+              f"{figure(middle(found['raw'], 'cpu_us'), 2)} us of CPU an event"]
     for writers, rows in configurations.items():
         lines += costs(f"an event, writers.count={writers}", rows)
     return lines
@@ -87,11 +63,11 @@ def costs(title, rows):
         return ", ".join(f"{name} {median(row[part].get(name, 0) for row in rows):.2f}" for name in names[part]
                          if median(row[part].get(name, 0) for row in rows) >= 0.01) or "below the clock's tick"
     return [f"  {title}:",
-            f"    debitd CPU {middle(rows, 'daemon_cpu_us', digits=2)} us: {each('threads_us')}",
-            f"    PostgreSQL CPU {middle(rows, 'postgres_cpu_us', digits=2)} us: {each('backends_us')}; Kafka "
-            f"{middle(rows, 'broker_cpu_us', digits=2)} us",
-            f"    bytes: WAL {middle(rows, 'bytes', 'wal')}, entries {middle(rows, 'bytes', 'heap')} and their indexes "
-            f"{middle(rows, 'bytes', 'index')}, keys {middle(rows, 'bytes', 'keys')}"]
+            f"    debitd CPU {figure(middle(rows, 'daemon_cpu_us'), 2)} us: {each('threads_us')}",
+            f"    PostgreSQL CPU {figure(middle(rows, 'postgres_cpu_us'), 2)} us: {each('backends_us')}; Kafka "
+            f"{figure(middle(rows, 'broker_cpu_us'), 2)} us",
+            f"    bytes: WAL {figure(middle(rows, 'bytes', 'wal'))}, entries {figure(middle(rows, 'bytes', 'heap'))} and their indexes "
+            f"{figure(middle(rows, 'bytes', 'index'))}, keys {figure(middle(rows, 'bytes', 'keys'))}"]
 
 
 def profile(report, found):

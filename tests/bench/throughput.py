@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 from tests.bench import usage
-from tests.bench.ground import PARTITIONS, Watch, check_books, fresh_world, usage_entries, wait_settled
+from tests.bench.ground import Watch, check_books, fresh_world, usage_entries, wait_settled
 from tests.bench.stream import send
 from tests.rig.daemon import build_folder
 

@@ -5,18 +5,19 @@ from statistics import median
 
 import pytest
 
-from tests.bench import bench, ground, growth, present, stream, targets
+from tests.bench import bench, figures, ground, growth, present, stream, targets
 from tests.bench.stream import AlertingStream, Stream, alerting
 from tests.rig.daemon import TOP
 
 EVENTS = 1000
+TICK_US = 10_000  # of the clock that processes are charged by
 PHASES = {"consume", "decode", "rate", "dedup", "copy keys", "copy entries", "upsert", "commit"}
 CASES = ("entries-10m", "alerts")
 
 
 @pytest.fixture(scope="module")
 def report(kafka, postgres, migrated):
-    return bench.measure(kafka, postgres, migrated, count=EVENTS, rounds=2, seed=7, parts=("latency", "throughput", "profile"),
+    return bench.measure(kafka, postgres, migrated, count=EVENTS, rounds=1, seed=7, parts=("latency", "throughput", "profile"),
                          accounts=100, singles=2)
 
 
@@ -30,11 +31,11 @@ def words_of(report):
     return [line.split()[0] for line in bench.table(json.loads(json.dumps(report))) if line]
 
 
-def test_a_small_bench_measures_both_configurations_the_floor_and_raw_consumption_in_each_round(report):
+def test_a_small_bench_measures_both_configurations_the_floor_and_raw_consumption_side_by_side(report):
     found = report["throughput"]
-    assert [row["writers"] for row in found["rounds"]] == [1, 2, 1, 2]
-    assert [row["rows_per_s"] > 0 for row in found["floors"]] == [True, True]
-    assert [row["events_per_s"] > 0 and row["event_bytes"] == 340 for row in found["raw"]] == [True, True]
+    assert [row["writers"] for row in found["rounds"]] == [1, 2]
+    assert [row["rows_per_s"] > 0 for row in found["floors"]] == [True]
+    assert [row["events_per_s"] > 0 and row["event_bytes"] == 340 for row in found["raw"]] == [True]
     for row in found["rounds"]:
         assert row["from_start_s"] >= row["first_s"] > 0 and row["rss_peak_mib"] > 1 and row["transactions"] > 0
 
@@ -42,7 +43,8 @@ def test_a_small_bench_measures_both_configurations_the_floor_and_raw_consumptio
 def test_a_small_bench_tells_cpu_by_thread_and_session_and_bytes_by_table(report):
     for row in report["throughput"]["rounds"]:
         assert {"debitd", "source", "writer", "accounts", "keeper", "relay", "librdkafka"} <= row["threads_us"].keys()
-        assert sum(row["threads_us"].values()) == pytest.approx(row["daemon_cpu_us"], abs=len(row["threads_us"]) * 1e4 / EVENTS)
+        # threads that ended, and ticks that a thread has not filled, are in the whole only
+        assert 0 < sum(row["threads_us"].values()) <= row["daemon_cpu_us"] + 5 * TICK_US / EVENTS
         assert all(us > 0 for us in row["backends_us"].values()) and "bench" not in row["backends_us"]
         assert row["bytes"]["wal"] > 100 and row["bytes"]["heap"] > 100 and row["bytes"]["keys"] > 16
         assert row["bytes"]["index"] >= 0
@@ -135,6 +137,14 @@ def test_entries_that_the_bench_copies_have_the_indexes_that_were_there(kafka, p
                                " (SELECT entry_id FROM debitd.ledger WHERE type = 'usage')") == 173
     finally:
         postgres.drop_database(prepared)
+
+
+def test_quantiles_are_values_that_were_measured_and_a_median_of_nothing_is_none():
+    found = figures.quantiles([ms / 1000 for ms in range(2000, 0, -1)])
+    assert {name: round(ms) for name, ms in found.items()} == {
+        "n": 2000, "p50_ms": 1000, "p90_ms": 1800, "p99_ms": 1980, "p999_ms": 1998, "max_ms": 2000}
+    assert figures.spread([{"a": {"b": 3}}, {"a": {"b": 1000}}, {"a": {"b": 5}}], "a", "b", digits=1) == "5.0 (3.0..1,000.0)"
+    assert figures.middle([{"a": 1}, {"a": None}], "a") is None and figures.figure(None) == "-"
 
 
 def test_bench_refuses_books_that_lack_an_event(world):
