@@ -6,6 +6,8 @@ time without a message being lost or refused; with two away nothing is taken unt
 
 import signal
 
+from confluent_kafka.admin import AdminClient
+
 from . import wire
 from .kafka import Kafka
 from .wait import wait_until
@@ -75,6 +77,16 @@ class Cluster(Kafka):
                     return False
             return self.leader(topic, partition) == number
         wait_until(moved, 30, f"broker {number} to lead {topic}/{partition}", dump=lambda: f"last answer {said}")
+
+    def wait_known(self, topic, partitions):
+        """Until each broker, asked for itself, knows that many partitions of a topic and who leads them: just after it was made
+        anew one may still answer that there is none, and a producer then refuses messages for it."""
+        def known(broker):
+            own = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}", "log_level": 0})
+            found = own.list_topics(topic, timeout=5).topics[topic]
+            return found.error is None and [p.leader >= 0 for p in found.partitions.values()] == [True] * partitions
+        wait_until(lambda: all(known(broker) for broker in self.brokers if broker.child and not broker.paused), 60,
+                   f"every broker to know {topic}")
 
     def out_of_sync(self, topics=None):
         """{(topic, partition): replicas in sync} where that is not all of them, or nobody leads."""
