@@ -1,0 +1,156 @@
+"""Those that run against each other: debitd, and what a user would pick instead. Each is started on a full topic and an empty
+database, and says what it has made visible there. Settings are what served the peer best of those that were tried."""
+
+import json
+import os
+import signal
+from datetime import datetime
+
+from tests.bench import usage
+from tests.bench.bench import Watch, check_books, settled
+from tests.bench.peers_fetch import HERE
+from tests.rig import process
+
+LAST = 20  # of the stream's events: while one of them is not there, nobody counts
+
+
+class Contender:
+    """title, settings and LACKS are for the report; children() are its processes."""
+
+    def pids(self):
+        return [child.pid for child in self.children()]
+
+    def check_running(self):
+        for child in self.children():
+            if child.poll() is not None:
+                raise RuntimeError(f"{self.title} ended with {child.returncode}\n{self.tail()}")
+
+    def cpu_s(self):
+        return sum(usage.family_s(pid) for pid in self.pids())
+
+    def rss_peak_mib(self):
+        return sum(usage.memory_kib(pid)[1] for pid in self.pids()) / 1024
+
+
+class Debitd(Contender):
+    """The whole product; nothing is left out."""
+
+    LACKS = "nothing"
+
+    def __init__(self, writers):
+        self.title = f"debitd, {writers} writer" + ("s" if writers > 1 else "")
+        self.settings = f"batch as shipped, writers.count = {writers}"
+        self.writers = writers
+
+    def prepare(self, world, stream):
+        self.world, self.stream, self.watch = world, stream, Watch(world, len(stream.events))
+
+    def start(self):
+        self.daemon = self.world.start(wait=False, writers={"count": self.writers})
+
+    def children(self):
+        return [self.daemon.child]
+
+    def first_visible(self):
+        """How many events are visible, where any is."""
+        return self.watch.consumed()
+
+    def all_visible(self):
+        return self.watch.consumed() >= len(self.stream.events)
+
+    def settled(self):
+        """Nothing is left that it will do later by itself."""
+        return settled(self.world)
+
+    def judge(self):
+        """Raises unless it did what it is said to do; returns what is worth knowing of its rows."""
+        check_books(self.world, self.stream)
+        return {"rows": self.stream.unique, "booked_twice": 0, "inexact_costs": 0}
+
+    def tail(self):
+        return self.daemon.tail()
+
+    def stop(self):
+        self.daemon.stop()
+        self.watch.sql.close()
+
+
+class Peer(Contender):
+    """What all have in common that write rows into peer.usage and are consumers of a group."""
+
+    def prepare(self, world, stream):
+        self.world, self.stream, self.processes = world, stream, []
+        self.log = world.folder / "peer.log"
+        self.sql = world.postgres.connect(world.name)
+        self.sql.execute((HERE / "tables.sql").read_text())
+        self.last = [[], [], []]
+        for _, value in stream.events[-LAST:]:
+            event = json.loads(value)
+            for column, field in zip(self.last, (event["subject"], datetime.fromisoformat(event["time"]), event["id"])):
+                column.append(field)
+
+    def run(self, command, **options):
+        self.processes.append(process.start(command, self.log, cwd=self.world.folder, **options))
+
+    def children(self):
+        return self.processes
+
+    def wanted(self):
+        """Rows in the end."""
+        return len(self.stream.events)
+
+    def rows(self):
+        return self.sql.execute("SELECT count(*) FROM peer.usage").fetchone()[0]
+
+    def first_visible(self):
+        return self.sql.execute("SELECT EXISTS (SELECT FROM peer.usage)").fetchone()[0] and self.rows()
+
+    def all_visible(self):
+        """Looks for the last events by the index; only when those are there does it count, which takes a while."""
+        found = self.sql.execute(
+            "SELECT count(*) FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) AS w (account, at, id), LATERAL"
+            " (SELECT FROM peer.usage u WHERE u.account_id = w.account AND u.occurred_at = w.at AND u.event_id = w.id"
+            " LIMIT 1) AS f", self.last, prepare=True).fetchone()[0]
+        return found == LAST and self.rows() == self.wanted()
+
+    def settled(self):
+        return True
+
+    def judge(self):
+        rows, ids, inexact = self.sql.execute(
+            "SELECT count(*), count(DISTINCT event_id), sum((u.cost::text::numeric <>"
+            " coalesce(u.input::numeric * p.input::numeric + u.output::numeric * p.output::numeric,"
+            " u.quantity::numeric * p.each::numeric))::int)"
+            " FROM peer.usage u JOIN peer.price p ON p.service = u.service AND p.model = coalesce(u.model, '')").fetchone()
+        if rows != self.wanted() or ids != self.stream.unique:
+            raise RuntimeError(f"{self.title} has {rows} rows of {ids} events, wanted {self.wanted()} of"
+                               f" {self.stream.unique}\n{self.tail()}")
+        return {"rows": rows, "booked_twice": rows - ids, "inexact_costs": inexact}
+
+    def tail(self):
+        return f"--- {self.log}\n{process.tail(self.log)}"
+
+    def stop(self):
+        for child in self.processes:
+            process.end(child, signal.SIGTERM, 30, self.title)
+        self.sql.close()
+
+
+class Script(Peer):
+    """peers/script.py, as one process or as several of one group."""
+
+    LACKS = ("exact costs (they are floats), charges, quotas, balances, alerts, corrections; an event that is sent again is there "
+             "again, and so is the last batch after a crash")
+
+    def __init__(self, packages, processes=1):
+        self.title = "script" + (f" x {processes}" if processes > 1 else "")
+        self.settings = ("COPY of 20,000 rows, commits of offsets not waited for, prefetch of 200,000 events, floats; one index "
+                         "(account, time), no unique key")
+        self.packages, self.count = packages, processes
+
+    def start(self):
+        for _ in range(self.count):
+            self.run(["/usr/bin/python3", HERE / "script.py", self.world.kafka.bootstrap, self.world.topics["usage"],
+                      f"{self.world.name}.peer", self.world.postgres.conninfo(self.world.name)],
+                     env={**os.environ, "PYTHONPATH": str(self.packages)})
+
