@@ -2,8 +2,8 @@
 
 Each contender starts on the full topic with a database of its own, round after round in turn, and is watched from outside: when
 its first rows are visible, when all are, what it and PostgreSQL used until then. Then its rows are judged: all there, how many
-twice, how many costs not the exact amount. It reports and never judges a time. The table is for people; build/peers.json has
-every single round.
+twice, how many costs not the exact amount. In the end each kind is killed once. It reports and never judges a time. The table
+is for people; build/peers.json has every single round.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from tests.rig.wait import wait_until  # noqa: E402
 from tests.rig.world import migrate_template  # noqa: E402
 
 OURS = [Debitd(1), Debitd(2)]
+CRASH_EVENTS = 50_000  # at most, where a contender is killed
 
 
 def scripts():
@@ -52,7 +53,7 @@ def contest(kafka, postgres, prepared, seed, name, topic):
             world.topics["usage"] = own
 
 
-def when(predicate, what, contender):
+def when(predicate, what, contender, interval=WATCH_S):
     """(moment before the look that found it so, what was found)."""
     moment = None
 
@@ -61,7 +62,7 @@ def when(predicate, what, contender):
         contender.check_running()
         moment = time.monotonic()
         return predicate()
-    found = wait_until(look, TIMEOUT_S, f"{what} of {contender.title}", dump=contender.tail, interval=WATCH_S)
+    found = wait_until(look, TIMEOUT_S, f"{what} of {contender.title}", dump=contender.tail, interval=interval)
     return moment, found
 
 
@@ -109,6 +110,42 @@ def rounds(kafka, postgres, prepared, stream, seed, contenders, turns):
     return found
 
 
+# -------------------------------------------------------------------- a crash
+
+def crash(contender, world, stream):
+    """How many events are booked once too often after kill -9 of it and the broker, at the one moment that tells: PostgreSQL has
+    committed, and no word of it can have reached the broker."""
+    contender.prepare(world, stream)
+    with world.postgres.connect(world.name, autocommit=False) as blocker:
+        blocker.execute(f"LOCK TABLE {contender.TABLE} IN EXCLUSIVE MODE")
+        contender.start()
+        when(lambda: world.value("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                                 " WHERE NOT granted AND datname = current_database()"), "the first insert", contender)
+        world.kafka.kill()
+    try:
+        when(contender.first_visible, "the first rows", contender)
+        contender.kill()
+    finally:
+        world.kafka.start()
+    contender.start()
+    try:
+        when(contender.caught_up, "all rows and offsets after the crash", contender, interval=0.5)
+        return contender.surplus()
+    finally:
+        contender.stop()
+
+
+def crashes(kafka, postgres, prepared, stream, seed, contenders):
+    """{title: events booked once too often} of one contender of each kind."""
+    found = {}
+    for contender in {type(each): each for each in reversed(contenders)}.values():
+        with fresh_world(kafka, postgres, prepared, seed, "peers crash") as world:
+            send(kafka, world.topics["usage"], stream.events)
+            found[contender.title] = crash(contender, world, stream)
+            print(f"  kill -9, {contender.title}", flush=True)
+    return found
+
+
 # -------------------------------------------------------------------- the report
 
 def ratio(ours, theirs, digits=1):
@@ -144,9 +181,11 @@ def table(report):
     lines += ["", "what each was told, and what it leaves to its user"]
     for each in report["contenders"]:
         last = of[each["title"]][-1]
+        costs = "no cost" if last["inexact_costs"] is None else f"{last['inexact_costs']:,} costs not the exact amount"
+        killed = report["crashes"].get(each["title"])
         lines += [f"  {each['title']}: {each['settings']}", f"      lacks {each['lacks']}",
-                  f"      {last['rows']:,} rows of {report['unique']:,} events, {last['booked_twice']:,} booked twice; "
-                  + ("no cost" if last["inexact_costs"] is None else f"{last['inexact_costs']:,} costs not the exact amount")]
+                  f"      {last['rows']:,} rows of {report['unique']:,} events, {last['booked_twice']:,} booked twice; {costs}"
+                  + ("" if killed is None else f"; {killed:,} events once more after kill -9")]
     return lines
 
 
@@ -161,6 +200,8 @@ def measure(kafka, postgres, migrated, count, turns, seed, contenders, accounts=
     prepared = prepare(postgres, migrated, accounts, "peers")
     try:
         report["rounds"] = rounds(kafka, postgres, prepared, stream, seed, contenders, turns)
+        short = Stream(seed, min(count, CRASH_EVENTS), accounts)
+        report["crashes"] = crashes(kafka, postgres, prepared, short, seed, contenders)
     finally:
         postgres.drop_database(prepared)
     return report

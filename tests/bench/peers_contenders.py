@@ -1,10 +1,12 @@
 """Those that run against each other: debitd, and what a user would pick instead. Each is started on a full topic and an empty
-database, and says what it has made visible there. Settings are what served the peer best of those that were tried."""
+database, and says what it has made visible there. What the peers are told is in their favour: the docs and the report say it."""
 
 import json
 import os
 import signal
 from datetime import datetime
+
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.bench import usage
 from tests.bench.bench import Watch, check_books, settled
@@ -15,7 +17,7 @@ LAST = 20  # of the stream's events: while one of them is not there, nobody coun
 
 
 class Contender:
-    """title, settings and LACKS are for the report; children() are its processes."""
+    """title, settings and LACKS are for the report; children() are its processes; TABLE is what it writes to."""
 
     def pids(self):
         return [child.pid for child in self.children()]
@@ -35,6 +37,7 @@ class Contender:
 class Debitd(Contender):
     """The whole product; nothing is left out."""
 
+    TABLE = "debitd.ledger"
     LACKS = "nothing"
 
     def __init__(self, writers):
@@ -62,13 +65,30 @@ class Debitd(Contender):
         """Nothing is left that it will do later by itself."""
         return settled(self.world)
 
+    def caught_up(self):
+        """It works, has all that the topic holds, and would go on from there if it were started again."""
+        return "READY=1" in self.daemon.heard() and self.all_visible()
+
+    def surplus(self):
+        """Events more than the topic holds."""
+        return self.world.value("SELECT count(*) FROM debitd.ledger WHERE type = 'usage'") - self.stream.unique
+
     def judge(self):
         """Raises unless it did what it is said to do; returns what is worth knowing of its rows."""
         check_books(self.world, self.stream)
-        return {"rows": self.stream.unique, "booked_twice": 0, "inexact_costs": 0}
+        self.world.sql((HERE / "tables.sql").read_text())
+        inexact = self.world.value(
+            "SELECT count(*) FROM api.ledger l JOIN peer.price p ON p.service = l.service AND p.model = coalesce(l.model, '')"
+            " WHERE l.type = 'usage' AND l.cost <> coalesce("
+            "(l.components->'input'->>'quantity')::numeric * p.input::numeric"
+            " + (l.components->'output'->>'quantity')::numeric * p.output::numeric, l.quantity * p.each::numeric)")
+        return {"rows": self.stream.unique, "booked_twice": 0, "inexact_costs": inexact}
 
     def tail(self):
         return self.daemon.tail()
+
+    def kill(self):
+        self.daemon.kill()
 
     def stop(self):
         self.daemon.stop()
@@ -77,6 +97,8 @@ class Debitd(Contender):
 
 class Peer(Contender):
     """What all have in common that write rows into peer.usage and are consumers of a group."""
+
+    TABLE = "peer.usage"
 
     def prepare(self, world, stream):
         self.world, self.stream, self.processes = world, stream, []
@@ -116,6 +138,22 @@ class Peer(Contender):
     def settled(self):
         return True
 
+    def group(self):
+        return f"{self.world.name}.peer"
+
+    def caught_up(self):
+        topic = self.world.topics["usage"]
+        ends = {partition: end for partition, (_, end) in self.world.kafka.ends(topic).items() if end}
+        consumer = Consumer({"bootstrap.servers": self.world.kafka.bootstrap, "group.id": self.group()})
+        try:
+            found = consumer.committed([TopicPartition(topic, partition) for partition in ends], timeout=10)
+        finally:
+            consumer.close()
+        return {each.partition: each.offset for each in found} == ends
+
+    def surplus(self):
+        return self.rows() - self.wanted()
+
     def judge(self):
         rows, ids, inexact = self.sql.execute(
             "SELECT count(*), count(DISTINCT event_id), sum((u.cost::text::numeric <>"
@@ -130,17 +168,21 @@ class Peer(Contender):
     def tail(self):
         return f"--- {self.log}\n{process.tail(self.log)}"
 
+    def kill(self):
+        while self.processes:
+            process.end(self.processes.pop(), signal.SIGKILL, 30, self.title)
+
     def stop(self):
-        for child in self.processes:
-            process.end(child, signal.SIGTERM, 30, self.title)
+        while self.processes:
+            process.end(self.processes.pop(), signal.SIGTERM, 30, self.title)
         self.sql.close()
 
 
 class Script(Peer):
     """peers/script.py, as one process or as several of one group."""
 
-    LACKS = ("exact costs (they are floats), charges, quotas, balances, alerts, corrections; an event that is sent again is there "
-             "again, and so is the last batch after a crash")
+    LACKS = ("exact costs (they are floats), charges, quotas, balances, alerts, corrections; an event that is sent again is "
+             "booked again")
 
     def __init__(self, packages, processes=1):
         self.title = "script" + (f" x {processes}" if processes > 1 else "")
@@ -151,6 +193,6 @@ class Script(Peer):
     def start(self):
         for _ in range(self.count):
             self.run(["/usr/bin/python3", HERE / "script.py", self.world.kafka.bootstrap, self.world.topics["usage"],
-                      f"{self.world.name}.peer", self.world.postgres.conninfo(self.world.name)],
+                      self.group(), self.world.postgres.conninfo(self.world.name)],
                      env={**os.environ, "PYTHONPATH": str(self.packages)})
 

@@ -24,21 +24,22 @@ def report(kafka, postgres, migrated, packages):
                          accounts=100)
 
 
+@pytest.fixture(scope="module")
+def prepared(postgres, migrated):
+    return peers.prepare(postgres, migrated, 100, "peers_script")
+
+
 @pytest.fixture
-def script(kafka, postgres, migrated, packages):
+def script(kafka, postgres, prepared, packages):
     """A script that has all rows of a small stream."""
-    prepared = peers.prepare(postgres, migrated, 100, "peers")
     stream, contender = Stream(7, 2000, accounts=100), Script(packages)
-    try:
-        with peers.fresh_world(kafka, postgres, prepared, 7, "peers script") as world:
-            send(kafka, world.topics["usage"], stream.events)
-            contender.prepare(world, stream)
-            contender.start()
-            wait_until(contender.all_visible, 60, "all rows", dump=contender.tail)
-            yield contender
-            contender.stop()
-    finally:
-        postgres.drop_database(prepared)
+    with peers.fresh_world(kafka, postgres, prepared, 7, "peers script") as world:
+        send(kafka, world.topics["usage"], stream.events)
+        contender.prepare(world, stream)
+        contender.start()
+        wait_until(contender.all_visible, 60, "all rows", dump=contender.tail)
+        yield contender
+        contender.stop()
 
 
 def test_the_script_peer_has_a_row_for_each_of_2000_events_and_the_resent_ones_twice(report):
@@ -48,6 +49,10 @@ def test_the_script_peer_has_a_row_for_each_of_2000_events_and_the_resent_ones_t
     for row in (ours, script):
         assert 0 < row["first_visible_s"] <= row["from_start_s"]
         assert row["cpu_us"] > 0 and row["postgres_cpu_us"] > 0 and row["rss_peak_mib"] > 1
+
+
+def test_after_a_crash_the_script_peer_has_its_batch_once_more_and_debitd_has_not(report):
+    assert report["crashes"]["debitd, 1 writer"] == 0 < report["crashes"]["script x 2"]
 
 
 def test_the_peers_table_has_a_line_and_a_ratio_for_each_and_says_what_it_lacks(report):

@@ -58,8 +58,8 @@ def main():
     with psycopg.connect(conninfo) as database:
         prices = read_prices(database)
         consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                             "enable.auto.commit": False, "queued.min.messages": 200_000,
-                             "fetch.message.max.bytes": 4_194_304})
+                             "enable.auto.commit": False, "session.timeout.ms": 6000,
+                             "queued.min.messages": 200_000, "fetch.message.max.bytes": 4_194_304})
         consumer.subscribe([topic])
         while not stopped:
             messages = consumer.consume(BATCH, WAIT_S)
