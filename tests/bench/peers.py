@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench import bench, peers_fetch, usage  # noqa: E402
 from tests.bench.bench import PARTITIONS, TIMEOUT_S, WATCH_S, figure, fresh_world, middle, prepare  # noqa: E402
 from tests.bench.peers_contenders import Debitd, Script  # noqa: E402
+from tests.bench.peers_java import Connect  # noqa: E402
 from tests.bench.stream import ACCOUNTS, EVENT_BYTES, ZIPF, Stream, send  # noqa: E402
 from tests.rig.daemon import TOP  # noqa: E402
 from tests.rig.kafka import VERSION, Kafka  # noqa: E402
@@ -35,8 +36,13 @@ def scripts():
     return [Script(packages), Script(packages, processes=2)]
 
 
+def connects():
+    jars = peers_fetch.jars("connect")
+    return [Connect(jars), Connect(jars, tasks=2)]
+
+
 # Each fetches what it needs, the first time, and returns its contenders.
-PEERS = {"script": scripts}
+PEERS = {"script": scripts, "connect": connects}
 
 
 # -------------------------------------------------------------------- one round
