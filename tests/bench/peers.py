@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench import bench, peers_fetch, usage  # noqa: E402
 from tests.bench.bench import PARTITIONS, TIMEOUT_S, WATCH_S, figure, fresh_world, middle, prepare  # noqa: E402
 from tests.bench.peers_contenders import Debitd, Script  # noqa: E402
-from tests.bench.peers_java import Connect  # noqa: E402
+from tests.bench.peers_java import Connect, Flink  # noqa: E402
 from tests.bench.stream import ACCOUNTS, EVENT_BYTES, ZIPF, Stream, send  # noqa: E402
 from tests.rig.daemon import TOP  # noqa: E402
 from tests.rig.kafka import VERSION, Kafka  # noqa: E402
@@ -41,8 +41,12 @@ def connects():
     return [Connect(jars), Connect(jars, tasks=2)]
 
 
+def flinks():
+    return [Flink(peers_fetch.jars("flink"))]
+
+
 # Each fetches what it needs, the first time, and returns its contenders.
-PEERS = {"script": scripts, "connect": connects}
+PEERS = {"script": scripts, "connect": connects, "flink": flinks}
 
 
 # -------------------------------------------------------------------- one round

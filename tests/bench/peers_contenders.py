@@ -38,7 +38,7 @@ class Debitd(Contender):
     """The whole product; nothing is left out."""
 
     TABLE = "debitd.ledger"
-    LACKS = "nothing"
+    LACKS = "none of what the others lack"
 
     def __init__(self, writers):
         self.title = f"debitd, {writers} writer" + ("s" if writers > 1 else "")

@@ -1,4 +1,4 @@
-"""The peers that run on Java: Kafka Connect with the JDBC sink of Debezium."""
+"""The peers that run on Java: Kafka Connect with the JDBC sink of Debezium, and a Flink SQL job."""
 
 import subprocess
 
@@ -82,3 +82,62 @@ class Connect(JavaPeer):
 
     def start(self):
         self.java(self.classes, "org.apache.kafka.connect.cli.ConnectStandalone", self.worker, self.sink)
+
+
+class Flink(JavaPeer):
+    """A Flink SQL job on a cluster inside one process: entries with a price looked up, sums of months, both upserted."""
+
+    LACKS = ("exact costs (they are floats), charges, quotas, balances, alerts, corrections; an event that is sent again counts "
+             "again in the sums, which are not of one transaction with the entries")
+    MEMORY_MB = 2048
+    SETTINGS = {
+        "execution.checkpointing.interval": "10 s", "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "parallelism.default": 2, "taskmanager.numberOfTaskSlots": 2, "rest.port": 0,
+        "taskmanager.memory.network.min": "64mb", "taskmanager.memory.network.max": "64mb",
+        "pipeline.object-reuse": "true", "table.exec.mini-batch.enabled": "true",
+        "table.exec.mini-batch.allow-latency": "500 ms", "table.exec.mini-batch.size": 20000,
+        "table.exec.sink.keyed-shuffle": "NONE", "table.exec.sink.upsert-materialize": "NONE",
+    }
+    SINK = {"batch": 5000, "flush": "500 ms"}
+    OPENED = ("java.util", "java.lang", "java.nio", "java.time", "java.util.concurrent", "java.net", "java.lang.reflect",
+              "java.text")  # as Flink's own start script does
+
+    def __init__(self, jars):
+        self.title = "Flink SQL"
+        self.settings = (f"parallelism 2, checkpoints every {self.SETTINGS['execution.checkpointing.interval']}, aggregation in "
+                         f"batches of 20,000, prices cached, upserts of {self.SINK['batch']:,} rows, reWriteBatchedInserts, objects "
+                         f"reused, DOUBLE, {self.MEMORY_MB} MiB of heap; one key (event), one index (account, time)")
+        self.jars = jars
+
+    def prepare(self, world, stream):
+        super().prepare(world, stream)
+        self.sql.execute((HERE / "flink_tables.sql").read_text())
+        self.classes = self.compiled("FlinkJob")
+        self.job_settings = write_properties(world.folder / "flink.properties", {
+            **self.SETTINGS, "execution.checkpointing.dir": f"file://{world.folder}/checkpoints"})
+        text = (HERE / "flink_job.sql").read_text()
+        for name, value in {"bootstrap": world.kafka.bootstrap, "topic": world.topics["usage"],
+                            "group": self.group(), "jdbc": self.jdbc(), **self.SINK}.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        self.job = world.folder / "job.sql"
+        self.job.write_text(text)
+
+    def start(self):
+        self.java(self.classes, "FlinkJob", self.job_settings, self.job,
+                  options=[f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in self.OPENED])
+
+    def wanted(self):
+        return self.stream.unique
+
+    def summed(self):
+        return int(self.sql.execute("SELECT coalesce(sum(events), 0) FROM peer.month").fetchone()[0])
+
+    def all_visible(self):
+        return super().all_visible() and self.summed() == len(self.stream.events)
+
+    def surplus(self):
+        return super().surplus() + self.summed() - len(self.stream.events)
+
+    def judge(self):
+        found = super().judge()
+        return found | {"booked_twice": self.summed() - found["rows"]}
