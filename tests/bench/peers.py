@@ -17,7 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import bench, peers_fetch, usage  # noqa: E402
-from tests.bench.bench import PARTITIONS, TIMEOUT_S, WATCH_S, figure, fresh_world, middle, prepare  # noqa: E402
+from tests.bench.figures import figure, middle  # noqa: E402
+from tests.bench.ground import PARTITIONS, SERVER, TIMEOUT_S, WATCH_S, fresh_world, prepare  # noqa: E402
 from tests.bench.peers_contenders import Debitd, Script  # noqa: E402
 from tests.bench.peers_java import Connect, Flink  # noqa: E402
 from tests.bench.stream import ACCOUNTS, EVENT_BYTES, ZIPF, Stream, send  # noqa: E402
@@ -239,7 +240,7 @@ def main():
         contenders += PEERS[name]()
     kafka, postgres = Kafka(), None
     try:
-        postgres = Postgres()
+        postgres = Postgres(SERVER)
         kafka.start()
         postgres.start()
         report = measure(kafka, postgres, migrate_template(postgres, "migrated"), given.events, given.rounds, given.seed,

@@ -9,7 +9,7 @@ from datetime import datetime
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.bench import usage
-from tests.bench.bench import Watch, check_books, settled
+from tests.bench.ground import Watch, check_books, settled
 from tests.bench.peers_fetch import HERE
 from tests.rig import process
 
