@@ -106,6 +106,8 @@ class Connection:
             cutting = stop is not None and start + len(chunk) >= stop
             if cutting:
                 chunk = chunk[:stop - start]
+            if self.proxy.spoils[way] and len(chunk) >= self.proxy.spoils[way]:
+                chunk = chunk[:-100] + bytes([chunk[-100] ^ 1]) + chunk[-99:]
             for position in [p for p in self.flips[way] if start <= p < start + len(chunk)]:
                 at, mask = position - start, self.flips[way].pop(position)
                 chunk = chunk[:at] + bytes([chunk[at] ^ mask]) + chunk[at + 1:]
@@ -146,7 +148,7 @@ class Proxy:
         self.changed = threading.Condition(threading.RLock())  # guards everything, of the connections too
         self.connections, self.accepted = [], 0                 # those that are open; how many there ever were
         self.held, self.delay_s, self.rate, self.recording = set(), 0, None, False
-        self.chunk = CHUNK
+        self.chunk, self.spoils = CHUNK, Counter()
         self._planned, self._listener = [], None
 
     def start(self):
@@ -201,6 +203,11 @@ class Proxy:
         if listener:
             _shut(listener, socket.SHUT_RDWR)  # wakes the thread that waits in accept()
             listener.close()
+
+    def spoil(self, way, least):
+        """From now on damages each piece of at least `least` bytes that goes that way, near its end. 0: no more."""
+        with self.changed:
+            self.spoils[way] = least
 
     def find(self, hello):
         """The open connections whose client said `hello` (bytes) among its first bytes, oldest first."""
