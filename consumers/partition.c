@@ -99,6 +99,7 @@ void partition_assigned(struct partition *p)
     ASSERT(partition_assignable(p) && p->held == NULL);
     p->state = verifies(p) ? PARTITION_VERIFYING : PARTITION_RUNNING;
     p->at_end = p->paused = p->missed = false;
+    p->end = 0;
     p->due_us = 0;
 }
 

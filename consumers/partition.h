@@ -50,7 +50,9 @@ struct partition {
     uint64_t fingerprint; /* of the message at `last` */
     /* retention took the message at `last`, and nothing behind it: start at `next` */
     bool last_deleted;
-    bool at_end;    /* its end has been met since it was assigned */
+    bool at_end; /* its end has been met since it was assigned */
+    int64_t
+        end; /* the offset at which it was met last: beyond next where control records end the log; 0: not yet */
     bool paused;    /* in the library; only what is paused is ever resumed */
     bool announced; /* the taker knows this generation: it must hear when it is over */
     /* a message came while one was held: to be assigned again instead of resumed */

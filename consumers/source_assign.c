@@ -341,7 +341,7 @@ static void publish_status(struct source *s)
     seen->lag = 0;
     for (size_t i = 0; i < s->partitions; i++) {
         const struct partition *p = &s->partition[i];
-        int64_t low = 0, high = 0;
+        int64_t low = 0, high = 0, read = p->end > p->next ? p->end : p->next;
 
         seen->halted += p->state == PARTITION_HALTED || p->state == PARTITION_HALTING;
         seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED &&
@@ -351,8 +351,8 @@ static void publish_status(struct source *s)
         /* what the last fetch told, no request; -1001 where none did yet */
         if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) ==
                 RD_KAFKA_RESP_ERR_NO_ERROR &&
-            high > p->next)
-            seen->lag += high - p->next;
+            high > read)
+            seen->lag += high - read;
     }
     pthread_mutex_lock(&s->lock);
     s->status = *seen;

@@ -103,8 +103,10 @@ static void on_end(struct source *s, const rd_kafka_message_t *rkm, int64_t now_
 
     if (rkm->rkt != NULL && source_kind_of(s, rd_kafka_topic_name(rkm->rkt), &kind))
         p = source_find(s, kind, rkm->partition);
-    if (p != NULL)
-        partition_end(p, now_us);
+    if (p == NULL)
+        return;
+    p->end = rkm->offset;
+    partition_end(p, now_us);
 }
 
 void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us)

@@ -116,7 +116,6 @@ def made_anew(scene, plan):
     world.kafka.delete_topics([topic])
     world.wait(lambda: topic not in world.kafka.all_topics(), "the topic to be gone", timeout=HALT_S)
     world.kafka.create_topic(topic, len(partitions))
-    world.kafka.wait_known(topic, len(partitions))
     world.sender_anew()
     for m in valid:
         world.sender.send(topic, m.value, m.key, m.headers, m.partition, m.timestamp_ms)

@@ -44,7 +44,7 @@ def test_a_small_bench_tells_cpu_by_thread_and_session_and_bytes_by_table(report
     for row in report["throughput"]["rounds"]:
         assert {"debitd", "source", "writer", "accounts", "keeper", "relay", "librdkafka"} <= row["threads_us"].keys()
         # threads that ended, and ticks that a thread has not filled, are in the whole only
-        assert 0 < sum(row["threads_us"].values()) <= row["daemon_cpu_us"] + 5 * TICK_US / EVENTS
+        assert sum(row["threads_us"].values()) <= row["daemon_cpu_us"] + 5 * TICK_US / EVENTS
         assert all(us > 0 for us in row["backends_us"].values()) and "bench" not in row["backends_us"]
         assert row["bytes"]["wal"] > 100 and row["bytes"]["heap"] > 100 and row["bytes"]["keys"] > 16
         assert row["bytes"]["index"] >= 0

@@ -78,15 +78,22 @@ class Cluster(Kafka):
             return self.leader(topic, partition) == number
         wait_until(moved, 30, f"broker {number} to lead {topic}/{partition}", dump=lambda: f"last answer {said}")
 
-    def wait_known(self, topic, partitions):
-        """Until each broker, asked for itself, knows that many partitions of a topic and who leads them: just after it was made
-        anew one may still answer that there is none, and a producer then refuses messages for it."""
+    def create_all(self, wanted):
+        super().create_all(wanted)
+        self.wait_known({name: partitions for name, partitions, _ in wanted})
+
+    def wait_known(self, topics):
+        """Until each broker, asked for itself, knows the topics with so many partitions, and who leads them ({name: partitions}).
+        Just after they were made one may still answer that there is none: a producer then refuses messages, and a group whose
+        coordinator it is gets no partitions."""
         def known(broker):
             own = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}", "log_level": 0})
-            found = own.list_topics(topic, timeout=5).topics[topic]
-            return found.error is None and [p.leader >= 0 for p in found.partitions.values()] == [True] * partitions
+            found = own.list_topics(timeout=5).topics
+            return all(name in found and found[name].error is None
+                       and [p.leader >= 0 for p in found[name].partitions.values()] == [True] * partitions
+                       for name, partitions in topics.items())
         wait_until(lambda: all(known(broker) for broker in self.brokers if broker.child and not broker.paused), 60,
-                   f"every broker to know {topic}")
+                   f"every broker to know {sorted(topics)}")
 
     def out_of_sync(self, topics=None):
         """{(topic, partition): replicas in sync} where that is not all of them, or nobody leads."""
