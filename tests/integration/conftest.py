@@ -85,6 +85,16 @@ def postgres():
         server.close()
 
 
+@pytest.fixture
+def server():
+    """A PostgreSQL of the test's own."""
+    made = Postgres()
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
 @pytest.fixture(scope="session")
 def migrated(postgres):
     """The name of a database fresh from `debitctl migrate`, copied for every world."""
@@ -114,3 +124,16 @@ def books(postgres, sql_template):
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def acting(books):
+    """acting(role) gives a connection as that role."""
+    opened = []
+
+    def connect(role):
+        opened.append(books.connect(role))
+        return opened[-1]
+    yield connect
+    for connection in opened:
+        connection.close()

@@ -1,6 +1,12 @@
 """A small stream with one of everything: its books are what the tests of views and of verify look at."""
 
+import re
+from contextlib import contextmanager
 from datetime import datetime, timezone
+
+from tests.rig.daemon import merge, write_config
+
+ENTRY = "(SELECT l.entry_id FROM debitd.ledger l WHERE l.event_id = '{}' AND l.type = 'usage')"
 
 
 def now():
@@ -61,3 +67,31 @@ def book(world):
     world.wait(lambda: world.value("SELECT count(*) FROM debitd.batch WHERE NOT folded") == 0, "everything to be summed")
     daemon.stop()
     return world
+
+
+@contextmanager
+def damaging(world, path, config=None):
+    """damage(*statements): a configuration of debitctl, at `path`, for a copy of the world's books that these were done to,
+    and nothing else."""
+    postgres, name = world.postgres, f"{world.name}_damaged"
+    world.disconnect()
+    postgres.create_database(name, world.name)
+    config = write_config(path, merge(config or {}, {"postgres": {"conninfo": postgres.conninfo(name)}}))
+    kept = set()  # tables that were changed: as they were, in schema kept
+    with postgres.connect(name) as connection:
+        connection.execute("SET session_replication_role = replica")  # or the triggers would refuse it
+        connection.execute("CREATE SCHEMA kept")
+
+        def damage(*statements):
+            for table in kept:
+                connection.execute(f"DELETE FROM debitd.{table}")
+                connection.execute(f"INSERT INTO debitd.{table} OVERRIDING SYSTEM VALUE SELECT * FROM kept.{table}")
+            for statement in statements:
+                table = re.match(r"(?:UPDATE|INSERT INTO|DELETE FROM) debitd\.(\w+)", statement)[1]
+                if table not in kept:
+                    connection.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM debitd.{table}")
+                    kept.add(table)
+                assert connection.execute(statement).rowcount > 0
+            return config
+        yield damage
+    postgres.drop_database(name)

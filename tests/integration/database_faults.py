@@ -8,6 +8,9 @@ from tests.rig.world import WRITER, World, migrate_template
 
 ACCOUNTS = [f"acct-{n}" for n in range(8)]
 WRITERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'debitd/writer%%'"
+# their sessions that wait for a lock
+WAITING_WRITERS = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                   " AND application_name LIKE 'debitd/writer%'")
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """debitctl verify finds every kind of damage, names it, and finds nothing where there is none."""
 
-import re
-
 import pytest
 
-from tests.integration.ctl_stream import book
+from tests.integration.ctl_stream import ENTRY, book, damaging
 from tests.rig.daemon import TOP, debitctl, write_config
 from tests.rig.standby import Standby
 from tests.rig.wait import wait_until
@@ -19,38 +17,18 @@ def booked(kafka, postgres, migrated, seed):
         world.debitctl("credit", "purchase", "solo", "20")  # recovers the balance
         world.sql("UPDATE debitd.catalogue SET applied_at = applied_at - interval '1 hour'")  # surely known to every booking
         assert world.verify().out.endswith(" checks, 0 differences\n")
-        world._sql.close()
+        world.disconnect()
         yield world
     finally:
         world.close()
 
 
 @pytest.fixture(scope="module")
-def damaged(booked, postgres, tmp_path_factory):
-    """damaged(statement): a configuration of debitctl for a copy of the books that this was done to, and nothing else."""
-    name = f"{booked.name}_damaged"
-    postgres.create_database(name, booked.name)
-    config = write_config(tmp_path_factory.mktemp("verify") / "copy.conf", {"postgres": {"conninfo": postgres.conninfo(name)}})
-    kept = set()  # tables that were changed: as they were, in schema kept
-    with postgres.connect(name) as connection:
-        connection.execute("SET session_replication_role = replica")  # or the triggers would refuse it
-        connection.execute("CREATE SCHEMA kept")
-
-        def damage(statement):
-            for table in kept:
-                connection.execute(f"DELETE FROM debitd.{table}")
-                connection.execute(f"INSERT INTO debitd.{table} OVERRIDING SYSTEM VALUE SELECT * FROM kept.{table}")
-            table = re.match(r"(?:UPDATE|INSERT INTO|DELETE FROM) debitd\.(\w+)", statement)[1]
-            if table not in kept:
-                connection.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM debitd.{table}")
-                kept.add(table)
-            assert connection.execute(statement).rowcount > 0
-            return config
+def damaged(booked, tmp_path_factory):
+    with damaging(booked, tmp_path_factory.mktemp("verify") / "copy.conf") as damage:
         yield damage
-    postgres.drop_database(name)
 
 
-ENTRY = "(SELECT l.entry_id FROM debitd.ledger l WHERE l.event_id = '{}' AND l.type = 'usage')"
 CHAT_1, CHAT_3, SIGN_4 = ENTRY.format("chat-1"), ENTRY.format("chat-3"), ENTRY.format("sign-4")
 SOLO = "(SELECT a.account_id FROM debitd.account a WHERE a.name = 'solo')"
 COLUMNS = ("account_id, payer_id, type, occurred_at, booked_at, counted_on, source_id, event_id, service_id, model_id, metric_id, quantity,"

@@ -1,15 +1,12 @@
 """debitctl verify --topic holds the books against the topics: it finds what the tables alone cannot tell."""
 
-import re
-
 import pytest
 
-from tests.integration.ctl_stream import book
+from tests.integration.ctl_stream import ENTRY, book, damaging
 from tests.rig.daemon import debitctl, merge, write_config
 from tests.rig.delete_records import delete_records
 from tests.rig.world import World
 
-ENTRY = "(SELECT l.entry_id FROM debitd.ledger l WHERE l.event_id = '{}' AND l.type = 'usage')"
 CHAT_1, BYOK = ENTRY.format("chat-1"), ENTRY.format("byok-1")
 
 
@@ -29,31 +26,9 @@ def booked(kafka, postgres, migrated, seed):
 
 
 @pytest.fixture(scope="module")
-def damaged(booked, postgres, tmp_path_factory):
-    """damaged(statement): a configuration of debitctl for a copy of the books that this was done to, and nothing else."""
-    name = f"{booked.name}_damaged"
-    booked._sql.close()
-    postgres.create_database(name, booked.name)
-    config = write_config(tmp_path_factory.mktemp("verify") / "copy.conf",
-                          merge(booked.config, {"postgres": {"conninfo": postgres.conninfo(name)}}))
-    kept = set()
-    with postgres.connect(name) as connection:
-        connection.execute("SET session_replication_role = replica")  # as a superuser may
-        connection.execute("CREATE SCHEMA kept")
-
-        def damage(*statements):
-            for table in kept:
-                connection.execute(f"DELETE FROM debitd.{table}")
-                connection.execute(f"INSERT INTO debitd.{table} OVERRIDING SYSTEM VALUE SELECT * FROM kept.{table}")
-            for statement in statements:
-                table = re.match(r"(?:UPDATE|INSERT INTO|DELETE FROM) debitd\.(\w+)", statement)[1]
-                if table not in kept:
-                    connection.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM debitd.{table}")
-                    kept.add(table)
-                assert connection.execute(statement).rowcount > 0
-            return config
+def damaged(booked, tmp_path_factory):
+    with damaging(booked, tmp_path_factory.mktemp("verify") / "copy.conf", booked.config) as damage:
         yield damage
-    postgres.drop_database(name)
 
 
 def found(config, expect=1):

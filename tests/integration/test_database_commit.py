@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.database_faults import consumed, opened, through, use, whole
+from tests.integration.database_faults import WAITING_WRITERS, consumed, opened, through, use, whole
 from tests.rig.proxy import Proxy
 
 COMMITTING = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
@@ -90,14 +90,12 @@ def test_a_daemon_killed_while_it_waits_for_a_lock_does_not_write_after_its_deat
     opened(world)
     daemon = world.start()
     world.wait_booked()
-    waiting = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-               " AND application_name LIKE 'debitd/writer%%'")
     with world.postgres.connect(world.name, autocommit=False) as owner:
         owner.execute("SELECT 1 FROM debitd.payer FOR UPDATE")
         use(world, 100)
-        (session,) = world.wait(lambda: world.sql(waiting), "the writer to wait for the lock")
+        (session,) = world.wait(lambda: world.sql(WAITING_WRITERS), "the writer to wait for the lock")
         daemon.kill()
-        world.wait(lambda: not world.sql(waiting), "the session to end")
+        world.wait(lambda: not world.sql(WAITING_WRITERS), "the session to end")
         owner.commit()
     # the server looked after its client; else it would have waited until the lock was not to be had in time
     said = [line for line in world.postgres.log.read_text().splitlines() if f"[{session['pid']}]" in line]

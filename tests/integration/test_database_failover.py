@@ -5,14 +5,12 @@ import os
 import random
 import signal
 from collections import Counter
-from contextlib import contextmanager
 
 import pytest
 
 from tests.integration.database_faults import WRITERS, consumed, goes_on_at, judged, opened, through, use, whole, world_on
 from tests.rig.judged import Judged
-from tests.rig.postgres import Postgres
-from tests.rig.standby import Standby
+from tests.rig.standby import standby_of
 from tests.rig.wait import wait_until
 
 SMALL = {"max_events": 40, "max_delay_ms": 0}
@@ -20,28 +18,10 @@ EVENTS = 600
 
 
 @pytest.fixture
-def server():
-    made = Postgres()
-    try:
-        yield made.start()
-    finally:
-        made.close()
-
-
-@pytest.fixture
 def own(request, server, kafka, seed):
     """A world on a server of its own."""
     with world_on(server, kafka, seed, request.node.name, partitions=2) as world:
         yield world
-
-
-@contextmanager
-def standby_of(primary, **options):
-    made = Standby(primary, **options)
-    try:
-        yield made.start()
-    finally:
-        made.close()
 
 
 def moved_on(world, stream, dice):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.database_faults import consumed, counts, opened
+from tests.integration.database_faults import WAITING_WRITERS, consumed, counts, opened
 
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
@@ -112,15 +112,13 @@ def test_a_statement_that_a_person_cancels_is_run_again(world):
     opened(world, ["acme"])
     world.start()
     world.wait_booked()
-    waiting = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-               " AND application_name LIKE 'debitd/writer%'")
     with world.postgres.connect(world.name, autocommit=False) as owner:
         owner.execute("SELECT 1 FROM debitd.payer FOR UPDATE")
         for _ in range(20):
             world.usage("acme", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
         world.flush()
         for _ in range(3):
-            (session,) = world.wait(lambda: world.sql(waiting), "the writer to wait for the lock")
+            (session,) = world.wait(lambda: world.sql(WAITING_WRITERS), "the writer to wait for the lock")
             since = world.value("SELECT query_start FROM pg_stat_activity WHERE pid = %s", [session["pid"]])
             world.sql("SELECT pg_cancel_backend(%s)", [session["pid"]])
             world.wait(lambda: world.sql(

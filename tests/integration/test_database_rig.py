@@ -10,7 +10,7 @@ import pytest
 from tests.rig.disk import TABLES, WAL, Disk
 from tests.rig.postgres import Postgres
 from tests.rig.proxy import TO_CLIENT, TO_SERVER, Proxy
-from tests.rig.standby import Standby
+from tests.rig.standby import standby_of
 from tests.rig.wait import wait_until
 
 
@@ -167,21 +167,8 @@ def test_a_slow_line_delivers_everything_in_small_pieces():
 
 
 @pytest.fixture
-def primary():
-    server = Postgres()
-    try:
-        yield server.start()
-    finally:
-        server.close()
-
-
-@contextmanager
-def standby_of(primary, **options):
-    made = Standby(primary, **options)
-    try:
-        yield made.start()
-    finally:
-        made.close()
+def primary(server):
+    return server
 
 
 def test_a_promoted_standby_has_what_it_received_and_the_old_primary_what_it_did_not(primary):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from tests.integration.database_faults import WAITING_WRITERS
 from tests.rig.proxy import Proxy
 
 ACCOUNTS = [f"acct-{n}" for n in range(8)]
@@ -72,10 +73,6 @@ def test_an_owner_that_stands_still_in_the_middle_of_a_copy_is_not_waited_for(wo
     conserved(world, 40)
 
 
-WAITING_WRITERS = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                   " AND application_name LIKE 'debitd/writer%%'")
-
-
 @pytest.mark.world(partitions=1)
 def test_an_owner_whose_position_was_claimed_books_only_after_claiming_it_again(world):
     opened(world)
@@ -85,7 +82,7 @@ def test_an_owner_whose_position_was_claimed_books_only_after_claiming_it_again(
     with world.postgres.connect(world.name) as stranger:  # claims while a batch is on its way, before it has moved the position
         stranger.execute("SELECT pg_advisory_lock(debitd.books_lock())")
         use(world, 40, first=40)
-        world.wait(lambda: world.value(WAITING_WRITERS) == 1, "a batch to wait for the books")
+        world.wait(lambda: len(world.sql(WAITING_WRITERS)) == 1, "a batch to wait for the books")
         stolen = world.value("SELECT epoch FROM debitd.claim(%s, 0, 'a stranger')", [world.topics["usage"]])
     world.wait_booked(total=80)
     assert "dropped topic=" in daemon.log.read_text()

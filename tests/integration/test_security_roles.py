@@ -137,18 +137,6 @@ def test_every_table_that_an_account_may_read_is_behind_row_level_security_or_th
 
 # ---------------------------------------------------------------- trying
 
-@pytest.fixture
-def acting(books):
-    opened = []
-
-    def connect(role):
-        opened.append(books.connect(role))
-        return opened[-1]
-    yield connect
-    for connection in opened:
-        connection.close()
-
-
 def denied(connection, statement):
     with pytest.raises(Denied):
         connection.execute(statement)

@@ -9,19 +9,6 @@ Denied = psycopg.errors.InsufficientPrivilege
 
 
 @pytest.fixture
-def acting(books):
-    """acting(role) gives a connection as that role."""
-    opened = []
-
-    def connect(role):
-        opened.append(books.connect(role))
-        return opened[-1]
-    yield connect
-    for connection in opened:
-        connection.close()
-
-
-@pytest.fixture
 def family(books: SqlBooks):
     """p pays for c; q is a stranger."""
     books.done("account.opened", "p", plan="free")

@@ -5,6 +5,7 @@ what it has not received. The primary needs no settings for it: those of Postgre
 """
 
 import itertools
+from contextlib import contextmanager
 
 from .postgres import Postgres
 from .wait import wait_until
@@ -70,3 +71,13 @@ class Standby(Postgres):
         assert self.sql("SELECT pg_promote(true, 60)") == [(True,)], "the promotion was not over in 60 s"
         self.configure(synchronous_standby_names=None)
         return self
+
+
+@contextmanager
+def standby_of(primary, **options):
+    """A Standby that runs until the end of the block."""
+    made = Standby(primary, **options)
+    try:
+        yield made.start()
+    finally:
+        made.close()
