@@ -112,6 +112,7 @@ static bool ask(struct pg_session *s, const char *sql, const char *parameter,
            PG_DONE;
 }
 
+/* *ret is the caller's to end, whatever is returned. */
 static int read_recorded(struct pg_session *s, struct recorded *ret, struct error *e)
 {
     CLEANUP(pg_result_freep) struct pg_result *there = NULL, *code = NULL;
@@ -134,10 +135,8 @@ static int read_recorded(struct pg_session *s, struct recorded *ret, struct erro
              "SELECT sha256 = $1, EXISTS (SELECT FROM debitd.schema_code o WHERE o.sha256 = $1) "
              "FROM debitd.schema_code"
              " ORDER BY code_id DESC LIMIT 1",
-             ours, &code, e)) {
-        recorded_fini(ret);
+             ours, &code, e))
         return -1;
-    }
     ret->has_code = pg_rows(code) == 1;
     if (ret->has_code) {
         ret->code_is_ours = *pg_text(code, 0, 0) == 't';

@@ -7,13 +7,14 @@ that many starts of the daemon in each test.
 import os
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.rig.daemon import build_folder
 from tests.rig.judged import Judged
 from tests.rig.wait import wait_until
-from tests.sweep.programs import programs, sweep
+from tests.sweep.programs import programs, run, sweep
 
 STARTS = int(os.environ.get("DEBITD_SWEEP", 4))
 MEMORY_ENDS = (75, -6, -11)  # ours with words; librdkafka's abort; libconfig does not look
@@ -26,6 +27,26 @@ def test_a_program_whose_nth_allocation_fails_refuses_or_ends_with_words(tmp_pat
     total, codes, findings = sweep(name, programs(build_folder())[name], build_folder(), tmp_path, step)
     assert findings == []
     assert total > 100 and len(codes) > 1, f"{total} allocations, ended with {codes}: nothing was kept from it"
+
+
+@pytest.mark.parametrize("command", [["migrate", "--dry-run"], ["catalog", "diff", "etc/catalog.conf"], ["parked", "list"]], ids=" ".join)
+def test_debitctl_whose_nth_system_call_fails_does_its_work_or_ends_with_words(world, tmp_path, command):
+    world.catalog()
+    whole = [build_folder() / "debitctl", "--config", world.owner_config, *command]
+
+    def ended(n):
+        return run(whole, build_folder(), tmp_path / f"{n}.log", f"calls {n}")
+
+    code, said, _, log = ended(0)
+    assert code == 0
+    calls = int(re.search(r"(\d+) calls", log)[1])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(enumerate(pool.map(ended, range(1, calls + 1)), 1))
+    wrong = [f"call {n}: it ended with {got}: {words.strip()[-300:]} ({log.splitlines()[:1]})"
+             for n, (got, out, words, log) in results
+             if not (got == 0 and out == said or got in (65, *CALL_ENDS) and words.startswith("debitctl: "))]
+    assert wrong == []
+    assert {got for _, (got, *_) in results} > {0}, f"{calls} calls: nothing was kept from it"
 
 
 def consumed(world):
