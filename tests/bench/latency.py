@@ -148,9 +148,9 @@ class Flow(Ends):
         self.seen = {}            # partition -> offset up to which entries are visible
         self.visible, self.alerts, self.turns = {}, {}, []
 
-    def produce_due(self, began):
-        due = min(len(self.messages), int((time.monotonic() - began) * RATE) + 1)
-        for number in range(len(self.sent), due):
+    def produce(self, count):
+        """Up to `count` messages in all."""
+        for number in range(len(self.sent), min(count, len(self.messages))):
             key, value, _ = self.messages[number]
             self.sent.append(time.monotonic())
             self.producer.produce(self.world.topics["usage"], value=value, key=key,
@@ -180,24 +180,33 @@ class Flow(Ends):
             self.alerts.setdefault(json.loads(message.value())["data"].get("event_id"), time.monotonic())
             message = self.consumer.poll(0)
 
-    def run(self):
-        wanted = {id for _, _, id in self.messages if id}
+    def until_seen(self, count):
+        """The first `count` messages, at the rate, until all of them are visible and their alerts read."""
+        wanted = {id for _, _, id in self.messages[:count] if id}
+        already = len(self.sent)
         began = last = time.monotonic()
-        while len(self.visible) < len(self.messages) or not wanted <= self.alerts.keys():
-            self.produce_due(began)
+        while len(self.visible) < count or not wanted <= self.alerts.keys():
+            self.produce(min(count, already + int((time.monotonic() - began) * RATE) + 1))
             self.look()
             self.read_alerts()
             now = time.monotonic()
             self.turns.append(now - last)
             last = now
-            if now - began > len(self.messages) / RATE + WAIT_S:
-                raise RuntimeError(f"{len(self.visible)} of {len(self.messages)} events were seen, "
+            if now - began > count / RATE + WAIT_S:
+                raise RuntimeError(f"{len(self.visible)} of {count} events were seen, "
                                    f"{len(wanted & self.alerts.keys())} of {len(wanted)} alerts\n{self.world.dump()}")
+
+    def run(self):
+        self.until_seen(1)  # the producer connects, the daemon reads prices: it is not counted
+        self.turns.clear()
+        self.until_seen(len(self.messages))
         self.producer.flush(10)
-        number_of = {id: number for number, (_, _, id) in enumerate(self.messages) if id}
-        return {"events_per_s": (len(self.sent) - 1) / (self.sent[-1] - self.sent[0]),
-                "visible": quantiles([seen - self.sent[self.places[place]] for place, seen in self.visible.items()]),
-                "alert": quantiles([self.alerts[id] - self.sent[number] for id, number in number_of.items()]),
+        counted = range(1, len(self.messages))
+        visible = {self.places[place]: seen for place, seen in self.visible.items()}
+        return {"events_per_s": (len(counted) - 1) / (self.sent[-1] - self.sent[1]),
+                "visible": quantiles([visible[number] - self.sent[number] for number in counted]),
+                "alert": quantiles([self.alerts[id] - self.sent[number] for number in counted
+                                    if (id := self.messages[number][2])]),
                 "turn": quantiles(self.turns)}
 
 
