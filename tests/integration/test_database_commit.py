@@ -63,7 +63,8 @@ def test_a_commit_that_was_told_to_wait_no_longer_has_happened_and_is_told_to_pe
         use(world, 100)
         world.wait(lambda: admin.execute(COMMITTING).fetchall(), "a COMMIT to wait")
         admin.execute(f"SELECT pg_cancel_backend(pid) FROM ({COMMITTING}) waiting")
-        world.wait(lambda: "canceling wait for synchronous replication" in daemon.text(), "a word in the log")
+        world.wait(lambda: "PostgreSQL warns: canceling wait for synchronous replication" in daemon.text(),
+                   "a word in the log")
         assert "might not have been replicated" in daemon.text()
     use(world, 40, first=100)
     whole(world, 140)
