@@ -24,11 +24,15 @@
 #define JOBS_DEFAULT   2
 #define CHECK_NAME_MAX 64
 
-/* Sorts and hashes of a million entries stay in memory; the ledger is never sorted only to be joined;
- * nothing is compiled or remembered for rows that come once; no time-out ends what may take long. */
+/* Sorts and hashes of a million entries stay in memory, larger ones go to temporary files; the ledger
+ * is never sorted only to be joined; nothing is compiled or remembered for rows that come once; no
+ * time-out ends what may take long. --jobs alone says how many processors of the server are used:
+ * workers of a query would take more, each with memory of its own, and rows handed over cost more
+ * than they save where the sessions keep the processors busy. */
 static const char session_settings[] =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-    "SET work_mem = '128MB'; SET jit = off; SET enable_memoize = off; SET enable_mergejoin = off;";
+    "SET work_mem = '128MB'; SET hash_mem_multiplier = 2; SET max_parallel_workers_per_gather = 0;"
+    "SET jit = off; SET enable_memoize = off; SET enable_mergejoin = off;";
 
 struct check {
     const struct embedded_file *file;

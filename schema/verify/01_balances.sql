@@ -1,17 +1,18 @@
 -- Balances: each sum of a payer is that of its entries, by type; the balance is what they come to,
 -- and what its last entry says.
-WITH entries AS (
-    SELECT l.payer_id, sum(l.amount) AS balance,
-           coalesce(sum(l.amount) FILTER (WHERE l.type = 'purchase'), 0) AS purchased,
-           coalesce(sum(l.amount) FILTER (WHERE l.type IN ('grant', 'bonus')), 0) AS granted,
-           coalesce(sum(l.amount) FILTER (WHERE l.type = 'refund'), 0) AS refunded,
-           coalesce(sum(l.amount) FILTER (WHERE l.type = 'adjustment'), 0) AS adjusted,
-           coalesce(sum(l.amount) FILTER (WHERE l.type = 'settlement'), 0) AS settled,
-           coalesce(-sum(l.amount) FILTER (WHERE l.type IN ('usage', 'void')), 0) AS spent,
-           coalesce(-sum(l.amount) FILTER (WHERE l.type = 'expiry'), 0) AS expired,
-           coalesce(bool_or(l.type = 'usage' AND l.amount <> 0), false) AS has_charge,
-           max(l.entry_id) AS last_entry
-      FROM debitd.ledger l GROUP BY l.payer_id
+WITH kind AS ( -- summed by type first: a million entries are asked once which sum they belong to
+    SELECT l.payer_id, l.type, sum(l.amount) AS amount, bool_or(l.amount <> 0) AS not_zero FROM debitd.ledger l GROUP BY 1, 2
+), entries AS (
+    SELECT k.payer_id, sum(k.amount) AS balance,
+           coalesce(sum(k.amount) FILTER (WHERE k.type = 'purchase'), 0) AS purchased,
+           coalesce(sum(k.amount) FILTER (WHERE k.type IN ('grant', 'bonus')), 0) AS granted,
+           coalesce(sum(k.amount) FILTER (WHERE k.type = 'refund'), 0) AS refunded,
+           coalesce(sum(k.amount) FILTER (WHERE k.type = 'adjustment'), 0) AS adjusted,
+           coalesce(sum(k.amount) FILTER (WHERE k.type = 'settlement'), 0) AS settled,
+           coalesce(-sum(k.amount) FILTER (WHERE k.type IN ('usage', 'void')), 0) AS spent,
+           coalesce(-sum(k.amount) FILTER (WHERE k.type = 'expiry'), 0) AS expired,
+           coalesce(bool_or(k.type = 'usage' AND k.not_zero), false) AS has_charge
+      FROM kind k GROUP BY k.payer_id
 ), compared AS (
     SELECT coalesce(p.payer_id, e.payer_id) AS payer_id, c.what, c.recorded, c.computed
       FROM debitd.payer p

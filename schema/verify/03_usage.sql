@@ -1,13 +1,18 @@
 -- Usage of months and days: events, used, cost, charge and overage_charge of each row are the sums
 -- of the payer's entries that count in it. Days count where the plan that the entry was charged
 -- under limits the day.
-WITH entries AS (
-    SELECT l.payer_id, l.metric_id, l.counted_on, q.day_limit IS NOT NULL AS limited,
-           sum(CASE l.type WHEN 'usage' THEN 1 ELSE -1 END) AS events, sum(l.quantity) AS used, coalesce(sum(l.cost), 0) AS cost,
-           -sum(l.amount) AS charge, coalesce(-sum(l.amount) FILTER (WHERE l.charge_kind = 'quota'), 0) AS overage_charge
+WITH alike AS ( -- summed first, asked of plans and kinds afterwards
+    SELECT l.payer_id, l.metric_id, l.counted_on, l.plan_id, l.type, l.charge_kind,
+           count(*) AS entries, sum(l.quantity) AS used, sum(l.cost) AS cost, sum(l.amount) AS amount
       FROM debitd.ledger l
-      LEFT JOIN debitd.plan_quota q ON q.plan_id = l.plan_id AND q.metric_id = l.metric_id
      WHERE l.type IN ('usage', 'void')
+     GROUP BY 1, 2, 3, 4, 5, 6
+), entries AS (
+    SELECT a.payer_id, a.metric_id, a.counted_on, q.day_limit IS NOT NULL AS limited,
+           sum(CASE a.type WHEN 'usage' THEN a.entries ELSE -a.entries END) AS events, sum(a.used) AS used, coalesce(sum(a.cost), 0) AS cost,
+           -sum(a.amount) AS charge, coalesce(-sum(a.amount) FILTER (WHERE a.charge_kind = 'quota'), 0) AS overage_charge
+      FROM alike a
+      LEFT JOIN debitd.plan_quota q ON q.plan_id = a.plan_id AND q.metric_id = a.metric_id
      GROUP BY 1, 2, 3, 4
 ), computed AS (
     SELECT e.payer_id, e.metric_id, 'm'::"char" AS period, date_trunc('month', e.counted_on::timestamp)::date AS period_start,

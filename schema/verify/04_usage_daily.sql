@@ -30,21 +30,23 @@ WITH waiting AS MATERIALIZED (
      CROSS JOIN LATERAL unnest(e.component_ids, e.component_quantities, e.component_costs, e.component_charges)
            AS c (component_id, quantity, cost, charge)
      WHERE cardinality(e.component_ids) > 2
-), computed AS (
-    SELECT p.account_id, p.day, p.metric_id, p.service_id, p.model_id, p.component_id, sum(p.quantity) AS quantity,
-           coalesce(sum(p.cost), 0) AS cost, sum(p.charge) AS charge, sum(p.events) AS events
-      FROM part p GROUP BY 1, 2, 3, 4, 5, 6
+), differing AS MATERIALIZED ( -- what the entries say, less what is recorded; names only for what is left of that
+    SELECT p.account_id, p.day, p.metric_id, p.service_id, p.model_id, p.component_id, coalesce(sum(p.quantity), 0) AS quantity,
+           coalesce(sum(p.cost), 0) AS cost, coalesce(sum(p.charge), 0) AS charge, coalesce(sum(p.events), 0) AS events
+      FROM (SELECT * FROM part
+            UNION ALL
+            SELECT d.account_id, d.day, d.metric_id, d.service_id, d.model_id, d.component_id, -d.quantity, -d.cost, -d.charge, -d.events
+              FROM debitd.usage_daily d) p
+     GROUP BY 1, 2, 3, 4, 5, 6
+    HAVING sum(p.quantity) <> 0 OR sum(p.cost) <> 0 OR sum(p.charge) <> 0 OR sum(p.events) <> 0
 ), compared AS (
-    SELECT coalesce(d.account_id, e.account_id) AS account_id, coalesce(d.day, e.day) AS day,
-           coalesce(d.metric_id, e.metric_id) AS metric_id, coalesce(d.service_id, e.service_id) AS service_id,
-           coalesce(d.model_id, e.model_id) AS model_id, coalesce(d.component_id, e.component_id) AS component_id,
-           c.what, coalesce(c.recorded, 0) AS recorded, coalesce(c.computed, 0) AS computed
-      FROM debitd.usage_daily d
-      FULL JOIN computed e ON e.account_id = d.account_id AND e.day = d.day AND e.metric_id = d.metric_id
-            AND e.service_id = d.service_id AND e.model_id = d.model_id AND e.component_id = d.component_id
+    SELECT e.*, c.what, coalesce(c.recorded, 0) AS recorded, coalesce(c.recorded, 0) + c.more AS computed
+      FROM differing e
+      LEFT JOIN debitd.usage_daily d ON d.account_id = e.account_id AND d.day = e.day AND d.metric_id = e.metric_id
+            AND d.service_id = e.service_id AND d.model_id = e.model_id AND d.component_id = e.component_id
      CROSS JOIN LATERAL (VALUES ('quantity', d.quantity, e.quantity), ('cost', d.cost, e.cost), ('charge', d.charge, e.charge),
-                                ('events', d.events, e.events)) AS c (what, recorded, computed)
-     WHERE coalesce(c.recorded, 0) <> coalesce(c.computed, 0)
+                                ('events', d.events, e.events)) AS c (what, recorded, more)
+     WHERE c.more <> 0
 )
 SELECT a.name AS account, c.day::text, m.name AS metric, s.name AS service, o.name AS model, k.name AS component, c.what,
        trim_scale(c.recorded)::text AS recorded, trim_scale(c.computed)::text AS computed

@@ -6,7 +6,7 @@ WITH entry AS MATERIALIZED ( -- a range lies in one block of 2^20 ids
       FROM debitd.ledger l
       LEFT JOIN debitd.batch b ON b.entry_lo >> 20 = l.entry_id >> 20 AND l.entry_id BETWEEN b.entry_lo AND b.entry_hi
      WHERE b.batch_id IS NULL AND l.booked_at > debitd.now() - interval '1 day'
-        OR date_trunc('month', b.booked_at AT TIME ZONE 'UTC') <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')
+        OR b.booked_at <> l.booked_at AND date_trunc('month', b.booked_at AT TIME ZONE 'UTC') <> date_trunc('month', l.booked_at AT TIME ZONE 'UTC')
 )
 SELECT f.batch::text, f.what, f.entry::text
   FROM (SELECT b.batch_id AS batch, 'overlaps the batch before it' AS what, b.entry_lo AS entry

@@ -5,6 +5,11 @@
 WITH kept AS MATERIALIZED (
     SELECT min(to_date(right(k.relname, 7), 'YYYY_MM'))::timestamp AT TIME ZONE 'UTC' AS since
       FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass
+), month AS MATERIALIZED ( -- those that have keys: a look at each leaf, for no index knows
+    SELECT m.first
+      FROM (SELECT to_date(right(k.relname, 7), 'YYYY_MM') AS first
+              FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass) m
+     CROSS JOIN LATERAL (SELECT FROM debitd.event_key k WHERE k.month >= m.first AND k.month < (m.first + interval '1 month')::date LIMIT 1) k
 ), source AS MATERIALIZED ( -- what the keys of its events begin with
     SELECT n.name_id, '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head
       FROM debitd.name n
@@ -14,7 +19,7 @@ WITH kept AS MATERIALIZED (
       FULL JOIN debitd.event_key k ON k.entry_id = l.entry_id
       LEFT JOIN source s ON s.name_id = l.source_id
      WHERE CASE WHEN l.entry_id IS NULL THEN k.entry_id IS NOT NULL
-                WHEN k.key IS NULL THEN l.type IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
+                WHEN k.key IS NULL THEN (l.source_id IS NOT NULL OR l.type IN ('usage', 'void')) AND l.booked_at >= (SELECT since FROM kept)
                 ELSE (k.month = date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date
                       AND substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
                           = uuid_send(k.key)) IS NOT TRUE END
@@ -26,19 +31,18 @@ WITH kept AS MATERIALIZED (
     UNION ALL -- what was parked has had its key since then, without an entry
     SELECT e.entry_id, e.event_id, 'usage entry without its key', NULL
       FROM pair e
-     WHERE e.key IS NULL
+     WHERE e.key IS NULL AND e.type IN ('usage', 'void')
        AND NOT EXISTS (SELECT FROM debitd.parked p
             WHERE p.entry_id = e.entry_id AND p.outcome = 'booked'
               AND uuid_send(p.event_key) = substring(sha256(e.head || int4send(octet_length(e.event_id)) || convert_to(e.event_id, 'UTF8')) FROM 1 FOR 16)
               AND (p.parked_at < (SELECT since FROM kept)
                    OR EXISTS (SELECT FROM debitd.event_key o WHERE o.key = p.event_key AND o.entry_id IS NULL)))
     UNION ALL
-    SELECT l.entry_id, l.event_id, 'entry of an operation without its key', NULL
-      FROM debitd.ledger l
-      JOIN source s ON s.name_id = l.source_id
-     WHERE l.type NOT IN ('usage', 'void') AND l.booked_at >= (SELECT since FROM kept)
+    SELECT e.entry_id, e.event_id, 'entry of an operation without its key', NULL
+      FROM pair e
+     WHERE e.type NOT IN ('usage', 'void') AND e.head IS NOT NULL AND e.booked_at >= (SELECT since FROM kept)
        AND NOT EXISTS (SELECT FROM debitd.event_key k WHERE k.key =
-           encode(substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
+           encode(substring(sha256(e.head || int4send(octet_length(e.event_id)) || convert_to(e.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
     UNION ALL
     SELECT p.entry_id, p.event_id, 'parked under the key of another event', p.event_key
       FROM debitd.parked p
@@ -46,10 +50,9 @@ WITH kept AS MATERIALIZED (
                             || int4send(octet_length(p.event_id)) || convert_to(p.event_id, 'UTF8')) FROM 1 FOR 16) <> uuid_send(p.event_key)
     UNION ALL -- within a month they are unique by their index
     SELECT min(k.entry_id), NULL, 'key that stands ' || count(*) || ' times within the window', k.key
-      FROM debitd.event_key k, debitd.books b
-     WHERE (SELECT min(m.month) < max(m.month) FROM debitd.event_key m)
-     GROUP BY k.key, b.dedup_months
-    HAVING count(*) > 1 AND (b.dedup_months = 0 OR max(k.month) < min(k.month) + make_interval(months => b.dedup_months + 1)
-                             OR count(*) > 2)
+      FROM (SELECT * FROM debitd.event_key WHERE (SELECT count(*) > 1 FROM month) ORDER BY key) k
+     GROUP BY k.key
+    HAVING count(*) > 2 OR count(*) > 1 AND (SELECT b.dedup_months = 0 OR max(k.month) < min(k.month) + make_interval(months => b.dedup_months + 1)
+                                               FROM debitd.books b)
 )
 SELECT f.entry_id::text AS entry, f.event_id, f.what, f.key::text FROM found f ORDER BY f.entry_id, f.what

@@ -5,7 +5,8 @@
 -- Not recomputed: what the price file of a configuration said (price_source "file"). A price that was
 -- applied less than five minutes before a booking, or ended since, may or may not have been seen by it.
 WITH price AS MATERIALIZED (
-    SELECT p.*, c.applied_at, 4 * (p.service_id IS NULL)::integer + 2 * (p.model_id IS NULL)::integer + (p.component_id IS NULL)::integer AS rank
+    SELECT p.*, CASE WHEN p.price / p.per * p.per = p.price THEN p.price / p.per END AS each, -- of one, where that is exact
+           c.applied_at, 4 * (p.service_id IS NULL)::integer + 2 * (p.model_id IS NULL)::integer + (p.component_id IS NULL)::integer AS rank
       FROM debitd.price p JOIN debitd.catalogue c ON c.version = p.since
      WHERE p.plan_name_id IS NULL
 ), odd AS MATERIALIZED ( -- nearly all have one or two components, priced by the catalogue in their currency: those need no unnesting
@@ -16,10 +17,12 @@ WITH price AS MATERIALIZED (
       LEFT JOIN price b ON b.price_id = l.component_prices[2]
      WHERE l.type = 'usage'
        AND (l.price_source = 'catalogue' AND a.currency_id = l.currency_id
-            AND abs(l.component_costs[1] * a.per - l.component_quantities[1] * a.price) * 2e12 < a.per
+            AND (l.component_costs[1] = l.component_quantities[1] * a.each
+                 OR abs(l.component_costs[1] * a.per - l.component_quantities[1] * a.price) * 2e12 < a.per)
             AND CASE cardinality(l.component_ids) WHEN 1 THEN true
                 WHEN 2 THEN b.currency_id = l.currency_id
-                        AND abs(l.component_costs[2] * b.per - l.component_quantities[2] * b.price) * 2e12 < b.per END) IS NOT TRUE
+                        AND (l.component_costs[2] = l.component_quantities[2] * b.each
+                             OR abs(l.component_costs[2] * b.per - l.component_quantities[2] * b.price) * 2e12 < b.per) END) IS NOT TRUE
 ), part AS (
     SELECT e.entry_id, e.occurred_at, e.booked_at, e.metric_id, e.service_id, e.model_id, e.currency_id, e.quantity AS total, e.cost AS whole,
            e.amount, e.price_source, cardinality(e.component_ids) AS parts, c.at, c.component_id, c.quantity, c.cost, c.price_id
@@ -50,12 +53,12 @@ WITH price AS MATERIALIZED (
            END AS wrong
       FROM (SELECT p.*, c.price, c.per, c.currency_id AS price_currency FROM part p LEFT JOIN price c ON c.price_id = p.price_id) r
 ), alike AS MATERIALIZED ( -- what was priced alike
-    SELECT l.metric_id, l.service_id, l.model_id, l.currency_id, l.price_source, l.component_ids, l.component_prices,
+    SELECT l.metric_id, l.service_id, l.model_id, l.currency_id, l.price_source IS NOT DISTINCT FROM 'event' AS sent, l.component_ids, l.component_prices,
            CASE WHEN l.cost IS NULL THEN l.component_costs END AS costs,
            min(l.occurred_at) AS occurred_lo, max(l.occurred_at) AS occurred_hi, max(l.booked_at) AS booked_hi
       FROM debitd.ledger l WHERE l.type = 'usage' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), kind AS MATERIALIZED (
-    SELECT a.metric_id, a.service_id, a.model_id, c.component_id, a.currency_id, c.price_id, a.price_source,
+    SELECT a.metric_id, a.service_id, a.model_id, c.component_id, a.currency_id, c.price_id, a.sent,
            a.costs IS NOT NULL AND a.costs[c.at] IS NULL AS unknown,
            min(a.occurred_lo) AS occurred_lo, max(a.occurred_hi) AS occurred_hi, max(a.booked_hi) AS booked_hi
       FROM alike a CROSS JOIN LATERAL unnest(a.component_ids, a.component_prices) WITH ORDINALITY AS c (component_id, price_id, at)
@@ -71,7 +74,7 @@ WITH price AS MATERIALIZED (
                   AND (b.currency_id = k.currency_id AND (t.price_id IS NULL OR b.rank <= t.rank)
                        OR b.currency_id <> k.currency_id AND b.rank < t.rank
                           AND EXISTS (SELECT FROM debitd.fx x WHERE x.from_id = b.currency_id AND x.to_id = k.currency_id))
-     WHERE (t.price_id IS NOT NULL OR k.unknown) AND k.price_source IS DISTINCT FROM 'event'
+     WHERE (t.price_id IS NOT NULL OR k.unknown) AND NOT k.sent
        AND b.effective_from <= k.occurred_hi AND coalesce(b.effective_until, 'infinity') > k.occurred_lo
        AND b.applied_at + interval '5 minutes' < k.booked_hi
 ), misfit AS MATERIALIZED ( -- a price of another thing, or of another time

@@ -5,8 +5,9 @@
 -- Not recomputed: fixed prices of the price file of a configuration (price_source "file"). A price that
 -- was applied less than five minutes before a booking, or ended since, may or may not have been seen by it.
 WITH plan AS MATERIALIZED (
-    SELECT p.plan_id, p.plan_name_id, p.unit_id, p.tariff, u.valued_in, 100 + coalesce(p.markup, 0) AS rate, 100 * u.value AS per
-      FROM debitd.plan p JOIN debitd.unit u ON u.unit_id = p.unit_id
+    SELECT r.*, CASE WHEN r.rate / r.per * r.per = r.rate THEN r.rate / r.per END AS each -- of one in the currency, where that is exact
+      FROM (SELECT p.plan_id, p.plan_name_id, p.unit_id, p.tariff, u.valued_in, 100 + coalesce(p.markup, 0) AS rate, 100 * u.value AS per
+              FROM debitd.plan p JOIN debitd.unit u ON u.unit_id = p.unit_id) r
 ), suspect AS MATERIALIZED (
     SELECT l.entry_id, l.amount, w.what
       FROM debitd.ledger l
@@ -24,6 +25,9 @@ WITH plan AS MATERIALIZED (
            WHEN l.charge_kind = 'quota' AND q.included IS NULL THEN 'its plan has no quota on the metric'
            WHEN l.charge_kind IN ('fixed', 'cost_plus') AND (q.included IS NOT NULL OR p.tariff <> l.charge_kind::text)
            THEN 'its plan does not charge that way'
+           WHEN l.charge_kind = 'cost_plus' AND l.amount = -(l.cost * p.each) AND cardinality(l.component_ids) = 2
+                AND l.component_charges[1] = l.component_costs[1] * p.each AND l.cost = l.component_costs[1] + l.component_costs[2]
+           THEN NULL -- as nearly all: nothing was rounded, so that each component's charge is its own cost plus the markup
            WHEN l.charge_kind = 'cost_plus' AND NOT (abs(-l.amount * p.per - l.cost * p.rate) * 2e12 < p.per
                     OR abs(-l.amount * p.per - l.cost * p.rate) * 2e12 = p.per AND mod(l.amount * 1e12, 2) = 0) IS TRUE
            THEN 'not its cost plus the markup'
@@ -31,7 +35,7 @@ WITH plan AS MATERIALIZED (
                 AND l.component_costs[1] + l.component_costs[2] <> 0
                 AND abs(l.component_charges[1] * (l.component_costs[1] + l.component_costs[2]) + l.amount * l.component_costs[1]) * 2e12
                     < l.component_costs[1] + l.component_costs[2]
-           THEN NULL -- as nearly all: two components, not half-way between two roundings
+           THEN NULL -- two components, not half-way between two roundings
            WHEN l.charge_kind IN ('quota', 'cost_plus') AND l.amount <> 0 AND cardinality(l.component_ids) > 1
                 AND EXISTS (SELECT FROM unnest(l.component_costs, l.component_charges) WITH ORDINALITY AS c (cost, charge, at),
                                    (SELECT coalesce(sum(t.cost), 0) AS cost FROM unnest(l.component_costs) AS t (cost)) AS whole

@@ -7,39 +7,41 @@
 WITH quota AS MATERIALIZED (
     SELECT q.plan_id, q.metric_id, q.included, q.overage_price AS price, q.overage_per AS per, q.thresholds
       FROM debitd.plan_quota q WHERE q.included IS NOT NULL
+), void AS MATERIALIZED (
+    SELECT l.entry_id, l.payer_id, l.metric_id, l.plan_id, l.charge_kind, l.amount, l.corrects FROM debitd.ledger l WHERE l.type = 'void'
 ), counted AS MATERIALIZED (
     SELECT DISTINCT l.payer_id, l.metric_id
       FROM debitd.ledger l JOIN quota q ON q.plan_id = l.plan_id AND q.metric_id = l.metric_id
     UNION -- a void on a plan without the quota gives back what was charged on one with it
-    SELECT l.payer_id, l.metric_id FROM debitd.ledger l WHERE l.type = 'void' AND l.charge_kind = 'quota'
-), running AS MATERIALIZED (
-    SELECT l.entry_id, l.payer_id, l.metric_id, date_trunc('month', l.counted_on::timestamp)::date AS month, l.type, l.charge_kind, l.quantity,
-           l.amount, l.corrects, l.source_id, l.event_id, l.plan_id,
+    SELECT v.payer_id, v.metric_id FROM void v WHERE v.charge_kind = 'quota'
+), running AS MATERIALIZED ( -- with the quota of its plan, where that has one
+    SELECT l.entry_id, l.payer_id, l.metric_id, date_trunc('month', l.counted_on::timestamp)::date AS month, l.type = 'usage' AS is_usage,
+           l.charge_kind = 'quota' AS by_quota, l.quantity, l.amount, l.source_id, l.event_id, q.plan_id, q.included, q.price, q.per, q.thresholds,
            sum(l.quantity) OVER (PARTITION BY l.payer_id, l.metric_id, date_trunc('month', l.counted_on::timestamp)::date
                                  ORDER BY l.entry_id ROWS UNBOUNDED PRECEDING) AS used
-      FROM debitd.ledger l JOIN counted c ON c.payer_id = l.payer_id AND c.metric_id = l.metric_id
+      FROM debitd.ledger l
+      JOIN counted c ON c.payer_id = l.payer_id AND c.metric_id = l.metric_id
+      LEFT JOIN quota q ON q.plan_id = l.plan_id AND q.metric_id = l.metric_id
      WHERE l.type IN ('usage', 'void')
 ), charged AS ( -- C(after) - C(before); rounded half-even, and by the exact function only where that is not plain
-    SELECT r.entry_id, r.payer_id, r.type, r.metric_id, -r.amount AS charge, a.rounded - b.rounded AS computed
+    SELECT r.entry_id, r.payer_id, r.metric_id, -r.amount AS charge, a.rounded - b.rounded AS computed
       FROM running r
-      JOIN quota q ON q.plan_id = r.plan_id AND q.metric_id = r.metric_id
-     CROSS JOIN LATERAL (SELECT CASE WHEN q.price IS NULL OR r.used <= q.included THEN 0
-           WHEN abs(round((r.used - q.included) * q.price / q.per, 12) * q.per - (r.used - q.included) * q.price) * 2e12 < q.per
-           THEN round((r.used - q.included) * q.price / q.per, 12)
-           ELSE debitd.mul_div_half_even(r.used - q.included, q.price, q.per, 12) END AS rounded) a
-     CROSS JOIN LATERAL (SELECT CASE WHEN q.price IS NULL OR r.used - r.quantity <= q.included THEN 0
-           WHEN abs(round((r.used - r.quantity - q.included) * q.price / q.per, 12) * q.per - (r.used - r.quantity - q.included) * q.price) * 2e12 < q.per
-           THEN round((r.used - r.quantity - q.included) * q.price / q.per, 12)
-           ELSE debitd.mul_div_half_even(r.used - r.quantity - q.included, q.price, q.per, 12) END AS rounded) b
-     WHERE r.charge_kind = 'quota'
+     CROSS JOIN LATERAL (SELECT CASE WHEN r.price IS NULL OR r.used <= r.included THEN 0
+           WHEN abs(round((r.used - r.included) * r.price / r.per, 12) * r.per - (r.used - r.included) * r.price) * 2e12 < r.per
+           THEN round((r.used - r.included) * r.price / r.per, 12)
+           ELSE debitd.mul_div_half_even(r.used - r.included, r.price, r.per, 12) END AS rounded) a
+     CROSS JOIN LATERAL (SELECT CASE WHEN r.price IS NULL OR r.used - r.quantity <= r.included THEN 0
+           WHEN abs(round((r.used - r.quantity - r.included) * r.price / r.per, 12) * r.per - (r.used - r.quantity - r.included) * r.price) * 2e12 < r.per
+           THEN round((r.used - r.quantity - r.included) * r.price / r.per, 12)
+           ELSE debitd.mul_div_half_even(r.used - r.quantity - r.included, r.price, r.per, 12) END AS rounded) b
+     WHERE r.by_quota AND r.plan_id IS NOT NULL
 ), crossed AS MATERIALIZED (
-    SELECT r.entry_id, r.payer_id, r.metric_id, r.month, t.threshold, r.used, q.included, r.source_id, r.event_id
+    SELECT r.entry_id, r.payer_id, r.metric_id, r.month, t.threshold, r.used, r.included, r.source_id, r.event_id
       FROM running r
-      JOIN quota q ON q.plan_id = r.plan_id AND q.metric_id = r.metric_id
-     CROSS JOIN LATERAL unnest(q.thresholds) AS t (threshold)
-     WHERE r.type = 'usage'
-       AND CASE WHEN q.included = 0 THEN r.used > 0 AND r.used - r.quantity <= 0
-                ELSE r.used * 100 >= t.threshold * q.included AND (r.used - r.quantity) * 100 < t.threshold * q.included END
+     CROSS JOIN LATERAL unnest(r.thresholds) AS t (threshold)
+     WHERE r.is_usage
+       AND CASE WHEN r.included = 0 THEN r.used > 0 AND r.used - r.quantity <= 0
+                ELSE r.used * 100 >= t.threshold * r.included AND (r.used - r.quantity) * 100 < t.threshold * r.included END
 ), alert AS MATERIALIZED (
     SELECT l.alert_id, l.payer_id, l.metric_id, l.period_start, l.threshold, l.entry_id, l.event -> 'data' AS data, l.raised_at
       FROM debitd.alert l WHERE l.type = 'usage.threshold.reached'
@@ -49,8 +51,8 @@ SELECT a.name AS payer, m.name AS metric, f.entry_id::text AS entry, f.what, f.r
           FROM charged c WHERE c.charge <> c.computed
         UNION ALL
         SELECT v.payer_id, v.metric_id, v.entry_id, 'given back', trim_scale(v.amount)::text, trim_scale(-o.amount)::text
-          FROM debitd.ledger v JOIN debitd.ledger o ON o.entry_id = v.corrects AND o.type = 'usage' AND o.payer_id = v.payer_id
-         WHERE v.type = 'void' AND v.amount <> -o.amount
+          FROM void v JOIN debitd.ledger o ON o.entry_id = v.corrects AND o.type = 'usage' AND o.payer_id = v.payer_id
+         WHERE v.amount <> -o.amount
            AND NOT (o.charge_kind = 'quota' AND EXISTS (SELECT FROM quota q WHERE q.plan_id = v.plan_id AND q.metric_id = v.metric_id))
         UNION ALL
         SELECT c.payer_id, c.metric_id, c.entry_id, 'no alert at ' || c.threshold || ' %', NULL, trim_scale(c.used) || ' of ' || trim_scale(c.included)
