@@ -58,9 +58,10 @@ def rejected(out, books, db):
 def parked(out, books, db):
     rows = [row for row in db.rows("topic partition offset reason account_id event_source event_id"
                                    " released_at", "api.parked") if row["released_at"] is None]
-    expected = Counter((row.event.source, row.event.id, row.event.subject, row.reason)
-                       for row in books.parked if not row.released and not row.voided)
-    found = Counter((r["event_source"], r["event_id"], r["account_id"], r["reason"]) for r in rows)
+    expected = Counter((row.message.position, row.event.source, row.event.id, row.event.subject,
+                        row.reason) for row in books.parked if not row.released and not row.voided)
+    found = Counter(((r["topic"], r["partition"], r["offset"]), r["event_source"], r["event_id"],
+                     r["account_id"], r["reason"]) for r in rows)
     for what in expected - found:
         out.add("parked", f"{what} is missing")
     for what in found - expected:

@@ -22,11 +22,8 @@ class Mirror:
         columns, view = re.match(r"SELECT (.*?) FROM (\S+)", sql, re.S).groups()
         self.rows = []
         for row in self.views[view]:
-            picked = []
-            for column in columns.split(","):
-                name = column.replace("::text", "").replace('"', "").strip()
-                picked.append(row["released_at"] is None if " IS NULL" in name else row[name])
-            self.rows.append(tuple(picked))
+            self.rows.append(tuple(row[column.replace("::text", "").replace('"', "").strip()]
+                                   for column in columns.split(",")))
         return self
 
     def fetchall(self):

@@ -17,7 +17,7 @@ from .records import as_us
 @dataclass
 class Observed:
     """`entries`: (payer, source, id, occurred_us, type) in order of entry_id; `parked`: position ->
-    (reason, still parked)."""
+    (reason, identity)."""
 
     entries: list = field(default_factory=list)
     parked: dict = field(default_factory=dict)
@@ -28,23 +28,24 @@ class Observed:
             "SELECT payer_id, event_source, event_id, occurred_at, type FROM api.ledger"
             " ORDER BY entry_id").fetchall()
         parked = connection.execute(
-            'SELECT topic, "partition", "offset", reason, released_at IS NULL'
+            'SELECT topic, "partition", "offset", reason, event_source, event_id'
             ' FROM api.parked').fetchall()
         return cls([(p, s, i, as_us(t), k) for p, s, i, t, k in rows],
-                   {(t, p, o): (reason, still) for t, p, o, reason, still in parked})
+                   {(t, p, o): (reason, (s, i)) for t, p, o, reason, s, i in parked})
 
     @classmethod
     def of(cls, books):
         """What a run of the model itself would show: for the model's own tests."""
         return cls([(e.payer, e.source, e.id, e.occurred_us, e.type) for e in books.entries],
-                   {row.message.position: (row.reason, not row.released and not row.voided)
+                   {row.message.position: (row.reason, (row.event.source, row.event.id))
                     for row in books.parked})
 
 
 class _Order:
-    """Per payer, the identities whose entries are still to come."""
+    """Per payer, the identities whose entries are still to come; and all that were parked."""
 
     def __init__(self, observed):
+        self.parked = {identity for _, identity in observed.parked.values()}
         self.queues = defaultdict(deque)
         self.payers = {}            # identity -> payer
         self.times = defaultdict(set)   # identity -> occurred_us of its entries
@@ -137,12 +138,14 @@ def _ready(books, message, order, observed):
         # of copies with different times, the one that was booked; a parked one cannot be booked yet
         return (decision.outcome == "booked" and order.is_next(identity)
                 and (event.type == "usage.voided" or event.time_us in order.times[identity]))
+    if identity in order.parked:
+        return False                # not this copy of it: that one comes first
     # usage that never makes an entry stays parked, or is voided there; accounts wait for parents
     return decision.outcome == "booked" or event.type.startswith(("usage.", "credits."))
 
 
 def _take(books, message, order, observed):
-    reason = observed.parked.get(message.position, (None, False))[0]
+    reason = observed.parked.get(message.position, (None, None))[0]
     before = len(books.entries)
     books.apply(message, park=reason)
     _check_off(books, before, order)

@@ -8,7 +8,7 @@ from .bench import NOW
 from .books import COUNTS, Books
 from .catalogue import shipped
 from .compare import compare, judge
-from .generator import generate
+from .generator import Account, Generator, generate
 from .mirror import Mirror, dead_letters
 from .replay import Observed, replay
 
@@ -134,6 +134,48 @@ def test_faultless_books_have_no_difference(stream):
         assert judge(books, stream, mirror, mirror.alerts(), dead_letters(daemon), strict) == []
 
 
+def copies(fate):
+    """An event and its copy on another partition of which one was counted as `fate` says; the opening first."""
+    out = Generator(1, 2, NOW)
+    account = Account("acct-1", "payg", "acct-1")
+    if fate != "released":
+        out.open(account)
+    out.phase = 1
+    metric = "unicorns" if fate in ("parked", "voided") else "requests"
+    for partition in (0, 1):
+        out.event("usage", "usage.recorded", account.id, f'{{"metric":"{metric}","quantity":3}}',
+                  "u-1", partition=partition)
+    out.phase = 2
+    if fate == "voided":
+        out.event("usage", "usage.voided", account.id, '{"id":"u-1"}', partition=0)
+    if fate == "released":
+        out.open(account)
+    return out.messages
+
+
+@pytest.mark.parametrize("first", (0, 1))
+@pytest.mark.parametrize("fate", ("booked", "parked", "voided", "released"))
+def test_a_copy_on_another_partition_is_judged_by_which_was_first(fate, first):
+    messages, second = copies(fate), 1 - first
+    daemon = booked(sorted(messages, key=lambda m: (
+        m.phase, m.kind == "usage" and m.partition != first)))
+    taken = "booked" if fate == "booked" else "parked"
+
+    def found(*changes):
+        mirror = Mirror(daemon)
+        rows = {(row["topic"], row["partition"]): row for row in mirror.views["api.position"]}
+        for partition, name, by in changes:
+            rows["usage.events", partition][name] += by
+        return judge(Books(shipped(), NOW), messages, mirror, mirror.alerts(), dead_letters(daemon))
+    assert found() == []
+    assert found((first, taken, 1))
+    assert found((second, "duplicates", -1))
+    assert found((first, taken, -1), (first, "duplicates", 1))
+    # the sums of the partitions are right, and so is that of each
+    assert found((first, taken, -1), (first, "duplicates", 1),
+                 (second, "duplicates", -1), (second, taken, 1))
+
+
 def test_the_row_of_a_parked_event_that_was_voided_may_be_gone(stream):
     daemon = booked(stream)
     mirror = Mirror(daemon)
@@ -208,6 +250,8 @@ FAULTS = {
     "a reason": _change("api.rejected", "reason", lambda x: "bad"),
     "a rejected value": _change("api.rejected", "value", lambda x: x + b" "),
     "a missing rejection": _drop("api.rejected"),
+    "where a parked event stood": _change("api.parked", "offset", lambda x: x + 1,
+                                          lambda r: not r["released_at"]),
     "a parked reason": _change("api.parked", "reason", lambda x: "bad",
                                lambda r: not r["released_at"]),
     "an alert not raised": _drop("api.alert"),
