@@ -13,7 +13,6 @@ An integration test does (with tests/ on sys.path):
     differences = judge(Books(shipped(), now), messages, connection, alerts, deadletters)
     assert not differences, "\\n".join(differences)
 
-Wait until parking, the roll-up and the outbox are at rest before judging. strict=False judges only
-what batching may not change. Books(..., unknown="open", default_plan=...) follows the
-configuration.
+Wait until parking, the roll-up and the outbox are at rest before judging. Books(..., unknown="open",
+default_plan=...) follows the configuration.
 """

@@ -1,10 +1,8 @@
 """Compares the books of the model with the `api` views, the alerts topic and the dead letters.
 
-compare() returns a list of differences, empty where all is as the contract says. `strict=False`
-judges only what batching may not change: quantities, costs, totals, conservation and the set of
-thresholds. The connection is a psycopg one (only execute().fetchall() is used) that may read schema
-api. Alerts and dead letters are (key, value, headers), objects with these attributes, or confluent
-messages.
+compare() returns a list of differences, empty where all is as the contract says. The connection is
+a psycopg one (only execute().fetchall() is used) that may read schema api. Alerts and dead letters
+are (key, value, headers), objects with these attributes, or confluent messages.
 """
 from collections import Counter, defaultdict
 from decimal import Decimal
@@ -22,29 +20,24 @@ PRICE_SOURCES = {"catalog": ("catalog", "catalogue", None), "file": ("file",),
                  "event": ("event",), None: ("catalog", "catalogue", "none", "", None)}
 
 
-def judge(books, messages, connection, alerts, deadletters, strict=True):
-    """Replays the messages (in observed order where strict) and compares everything."""
-    faults = []
-    if strict:
-        faults = replay(books, messages, Observed.read(connection))
-    else:
-        books.run(sorted(messages, key=lambda m: (m.phase, m.kind != "accounts", m.offset,
-                                                  m.position)))
-    return faults + compare(books, connection, alerts, deadletters, strict)
+def judge(books, messages, connection, alerts, deadletters):
+    """Replays the messages in observed order and compares everything."""
+    faults = replay(books, messages, Observed.read(connection))
+    return faults + compare(books, connection, alerts, deadletters)
 
 
-def compare(books, connection, alerts, deadletters, strict=True):
+def compare(books, connection, alerts, deadletters):
     out = Differences()
     db = Database(connection)
-    _ledger(out, books, db, strict)
+    _ledger(out, books, db)
     _balances(out, books, db)
-    _usage(out, books, db, strict)
-    _usage_daily(out, books, db, strict)
+    _usage(out, books, db)
+    _usage_daily(out, books, db)
     _accounts(out, books, db)
-    compare_messages.positions(out, books, db, strict)
+    compare_messages.positions(out, books, db)
     compare_messages.rejected(out, books, db)
     compare_messages.parked(out, books, db)
-    compare_messages.alerts(out, books, db, [as_message(m) for m in alerts], strict)
+    compare_messages.alerts(out, books, db, [as_message(m) for m in alerts])
     compare_messages.dead_letters(out, books, [as_message(m) for m in deadletters])
     return out.lines()
 
@@ -56,7 +49,7 @@ _LEDGER = ("entry_id account_id payer_id type event_source event_id occurred_at 
            " late corrects reference reason user_id thread_id execution_id agent_id metadata!")
 
 
-def _ledger(out, books, db, strict):
+def _ledger(out, books, db):
     rows = sorted(db.rows(_LEDGER, "api.ledger"), key=lambda row: row["entry_id"])
     by_id = {row["entry_id"]: row for row in rows}
     expected, actual = defaultdict(list), defaultdict(list)
@@ -70,10 +63,6 @@ def _ledger(out, books, db, strict):
                  balances[row["payer_id"]], row["balance_after"])
     for payer in sorted(expected.keys() | actual.keys()):
         ours, theirs = expected[payer], actual[payer]
-        if not strict:
-            order = (lambda x: (x.source or "", x.id or "", x.type),
-                     lambda r: (r["event_source"] or "", r["event_id"] or "", r["type"]))
-            ours, theirs = sorted(ours, key=order[0]), sorted(theirs, key=order[1])
         _missing_entries(out, payer, ours, theirs, books.unknown == "open")
         for entry, row in zip(ours, theirs):
             found = (row["type"], row["event_source"], row["event_id"])
@@ -81,7 +70,7 @@ def _ledger(out, books, db, strict):
                 out.add("ledger", f"{payer}: expected {entry.type} of {entry.source} {entry.id},"
                         f" found {found} (the first of its payer)")
                 break
-            _entry(out, entry, row, by_id, strict)
+            _entry(out, entry, row, by_id)
 
 
 def _missing_entries(out, payer, ours, theirs, opened_by_usage):
@@ -98,7 +87,7 @@ def _missing_entries(out, payer, ours, theirs, opened_by_usage):
     out.same("ledger", f"{payer}: number of entries", len(ours), len(theirs))
 
 
-def _entry(out, entry, row, by_id, strict):
+def _entry(out, entry, row, by_id):
     what = f"entry {row['entry_id']} ({entry.type} of {entry.source} {entry.id})"
 
     def same(name, expected, actual):
@@ -107,11 +96,10 @@ def _entry(out, entry, row, by_id, strict):
     same("account_id", entry.account, row["account_id"])
     same("unit", entry.unit, row["unit"])
     same("late", entry.late, row["late"])
-    if strict:
-        same("amount", entry.amount, row["amount"])
-        same("balance_after", entry.balance_after, row["balance_after"])
-        same("plan", entry.plan, row["plan"])
-    if strict and entry.source is not None:
+    same("amount", entry.amount, row["amount"])
+    same("balance_after", entry.balance_after, row["balance_after"])
+    same("plan", entry.plan, row["plan"])
+    if entry.source is not None:
         times = {entry.occurred_us} | ({entry.corrects.occurred_us} if entry.corrects else set())
         if as_us(row["occurred_at"]) not in times:
             same("occurred_at", entry.occurred_us, as_us(row["occurred_at"]))
@@ -180,7 +168,7 @@ def _balances(out, books, db):
         out.add("balance", f"{name} should have no row")
 
 
-def _usage(out, books, db, strict):
+def _usage(out, books, db):
     rows = {(r["account_id"], r["metric"], r["period"], r["period_start"]): r for r in db.rows(
         "account_id metric period period_start used included percent currency cost unit charge"
         " overage_quantity overage_charge", "api.usage")}
@@ -200,14 +188,13 @@ def _usage(out, books, db, strict):
         for (metric, day), used in payer.days.items():
             row = rows.pop((payer.id, metric, "day", day), None)
             what = f"{payer.id} {metric} day {day}"
-            if row is None and (metric, day) in payer.limited_days and strict:
+            if row is None and (metric, day) in payer.limited_days:
                 out.add("usage", f"{what}: no row")
             elif row is not None:
-                if strict:
-                    out.same("usage", f"{what}: used", used, row["used"])
+                out.same("usage", f"{what}: used", used, row["used"])
                 if metric in plan.day_limits:
                     out.same("usage", f"{what}: included", plan.day_limits[metric], row["included"])
-                    if row["percent"] is not None and strict:
+                    if row["percent"] is not None:
                         out.same("usage", f"{what}: percent (at 6 places)",
                                  _percent(used, plan.day_limits[metric]),
                                  _percent(row["percent"], 100))
@@ -233,7 +220,7 @@ def _percent(used, included):
     return round(Fraction(used) * 10 ** 8 / Fraction(included)) if included else None
 
 
-def _usage_daily(out, books, db, strict):
+def _usage_daily(out, books, db):
     rows = db.rows("account_id day metric service model component quantity cost charge events",
                    "api.usage_daily")
     found, sums = defaultdict(lambda: [ZERO, ZERO, ZERO, 0]), defaultdict(lambda: [ZERO] * 3)
@@ -247,15 +234,11 @@ def _usage_daily(out, books, db, strict):
     ours = defaultdict(lambda: [ZERO] * 3)
     for group, figures in books.daily_sums.items():
         ours[group[:3] + (_any(group[3]), _any(group[4]))] = list(figures)
-    if not strict:
-        # which copy of a resent event was booked, and which entry straddles, is not determined
-        ours, sums = _without_day(ours), _without_day(sums)
     for group in sorted(ours.keys() | sums.keys(), key=repr):
         out.same("usage_daily", f"{group} (quantity, cost, charge)",
                  [plain(x) for x in ours[group]],
                  [plain(x) for x in sums[group]])
-    if strict:
-        _daily_components(out, books, found)
+    _daily_components(out, books, found)
 
 
 def _daily_components(out, books, found):
@@ -274,18 +257,6 @@ def _daily_components(out, books, found):
 
 def _any(text):
     return text or ""
-
-
-def _without_day(groups):
-    out = defaultdict(lambda: [ZERO] * 3)
-    charges = defaultdict(Decimal)
-    for (account, _, metric, service, model), (quantity, cost, charge) in groups.items():
-        key = (account, metric, service, model)
-        out[key] = [out[key][0] + quantity, out[key][1] + cost, ZERO]
-        charges[metric] += charge
-    for metric, charge in charges.items():
-        out["all accounts", metric] = [ZERO, ZERO, charge]
-    return out
 
 
 def _accounts(out, books, db):

@@ -5,10 +5,9 @@ from .books import COUNTS
 from .differences import as_bytes, read_json
 
 
-def positions(out, books, db, strict):
+def positions(out, books, db):
     rows = {(r["topic"], r["partition"]): r for r in db.rows(
         "topic partition next_offset " + " ".join(COUNTS), "api.position")}
-    total, found = Counter(), Counter()
     for key, counts in books.positions.items():
         row = rows.pop(key, None)
         if row is None:
@@ -20,18 +19,7 @@ def positions(out, books, db, strict):
         if row["next_offset"] < counts["next_offset"]:
             out.same("position", f"{key}: next_offset", counts["next_offset"], row["next_offset"])
         for name in COUNTS:
-            total[name] += counts[name]
-            found[name] += row[name]
-            if strict:
-                out.same("position", f"{key}: {name}", counts[name], row[name])
-    for name in COUNTS:
-        # without the observed order, what is parked and released cannot be told from what is booked
-        if not strict and name in ("booked", "parked"):
-            continue
-        out.same("position", f"all partitions: {name}", total[name], found[name])
-    if not strict:
-        out.same("position", "all partitions: booked and parked", total["booked"] + total["parked"],
-                 found["booked"] + found["parked"])
+            out.same("position", f"{key}: {name}", counts[name], row[name])
     for key, row in rows.items():
         if sum(row[name] for name in COUNTS):
             out.add("position", f"{key} has counts, but no message was sent there")
@@ -70,7 +58,7 @@ def parked(out, books, db):
 
 # ---- alerts ----
 
-def alerts(out, books, db, sent, strict):
+def alerts(out, books, db, sent):
     rows = db.rows("alert_id type account_id metric period_start threshold event!", "api.alert")
     expected = [(a.type, a.key, a.event, a.data) for a in books.alerts]
     found = []
@@ -81,7 +69,7 @@ def alerts(out, books, db, sent, strict):
                       (data.get("event_source"), data.get("event_id")), data))
         out.same("alert", f"{row['alert_id']}: id", row["alert_id"], event.get("id"))
         out.same("alert", f"{row['alert_id']}: type", row["type"], event.get("type"))
-    _alert_sets(out, "api.alert", expected, found, strict)
+    _alert_sets(out, "api.alert", expected, found)
     topic = []
     ids = Counter()
     for key, value, headers in sent:
@@ -96,9 +84,8 @@ def alerts(out, books, db, sent, strict):
             out.add("alerts topic", f"{alert_id} is there {count} times")
     out.same("alerts topic", "ids that are not in api.alert", [],
              sorted(ids.keys() - {str(row["alert_id"]) for row in rows}, key=str)[:5])
-    _alert_sets(out, "alerts topic", expected, topic, strict)
-    if strict:
-        _alert_order(out, expected, topic)
+    _alert_sets(out, "alerts topic", expected, topic)
+    _alert_order(out, expected, topic)
 
 
 def _alert_envelope(out, key, event, headers):
@@ -122,23 +109,12 @@ def _alert_key(kind, key, event, data):
             str(data.get("threshold")))
 
 
-def _alert_sets(out, kind, expected, found, strict):
-    if not strict:
-        # thresholds as a set; balance alerts around a top-up may differ
-        keep = [[(k, s, None, {**d, "event_id": None}) for k, s, _, d in alerts
-                 if k in ("usage.threshold.reached", "price.missing")] for alerts in (expected,
-                                                                                      found)]
-        expected, found = keep
-        mine, theirs = ({_alert_key(*alert) for alert in alerts} for alerts in keep)
-    else:
-        mine, theirs = (Counter(_alert_key(*alert) for alert in alerts)
-                        for alerts in (expected, found))
+def _alert_sets(out, kind, expected, found):
+    mine, theirs = (Counter(_alert_key(*alert) for alert in alerts) for alerts in (expected, found))
     for what in mine - theirs:
         out.add(kind, f"{what} is missing")
     for what in theirs - mine:
         out.add(kind, f"{what} should not be there")
-    if not strict:
-        return
     wanted = {_alert_key(*alert): alert[3] for alert in expected}
     for alert in found:
         data = wanted.get(_alert_key(*alert), {})
