@@ -1,4 +1,4 @@
-"""The few of Kafka's administrative requests that confluent_kafka has no call for, spoken directly.
+"""The few of Kafka's requests that confluent_kafka has no call for, spoken directly.
 
 Only flexible versions (KIP-482): request header 2, response header 1.
 """
@@ -22,9 +22,14 @@ def unsigned(value):
     return bytes(out + bytes([value]))
 
 
+def data(value):
+    """COMPACT_BYTES."""
+    return unsigned(len(value) + 1) + value
+
+
 def string(text):
     """COMPACT_STRING."""
-    return unsigned(len(text.encode()) + 1) + text.encode()
+    return data(text.encode())
 
 
 def array(elements):
@@ -60,10 +65,14 @@ class Answer:
                 return value
             shift += 7
 
-    def string(self):
+    def bytes(self):
         size = self.unsigned()
         self.at += max(0, size - 1)
-        return self.data[self.at - size + 1:self.at].decode() if size else None
+        return self.data[self.at - size + 1:self.at] if size else None
+
+    def string(self):
+        found = self.bytes()
+        return None if found is None else found.decode()
 
     def array(self, read):
         return [read() for _ in range(self.unsigned() - 1)]
@@ -71,7 +80,8 @@ class Answer:
     def tags(self):
         for _ in range(self.unsigned()):
             self.unsigned()
-            self.at += self.unsigned()
+            size = self.unsigned()
+            self.at += size
 
 
 def request(port, api, body):
@@ -82,10 +92,10 @@ def request(port, api, body):
     with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as s, s.makefile("rb") as answers:
         s.sendall(int32(len(head) + len(body)) + head + body)
         size = answers.read(4)
-        data = answers.read(*struct.unpack(">i", size)) if len(size) == 4 else b""
-    if len(data) < 4:
+        found = answers.read(*struct.unpack(">i", size)) if len(size) == 4 else b""
+    if len(found) < 4:
         raise ConnectionError(f"the broker at {port} ended the connection of request {key}")
-    answer = Answer(data)
+    answer = Answer(found)
     answer.take("i")  # correlation id
     answer.tags()
     return answer
