@@ -201,7 +201,7 @@ static void *run(void *arg)
 
 /* ---- life */
 
-static int subscribe(struct source *s, struct error *ret_error)
+int source_subscribe(struct source *s, struct error *ret_error)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(2);
     rd_kafka_resp_err_t err;
@@ -255,7 +255,7 @@ int source_new(const struct source_settings *settings, const struct source_hooks
         goto fail;
     }
     rd_kafka_poll_set_consumer(s->rk);
-    if (subscribe(s, ret_error) != 0)
+    if (source_subscribe(s, ret_error) != 0)
         goto fail;
     *ret = s;
     return 0;

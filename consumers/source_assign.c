@@ -98,6 +98,7 @@ void source_drop_all(struct source *s)
     s->phase = SOURCE_IDLE;
     s->assign_due = false;
     s->status_at_us = 0;
+    source_orphans_await(s, false);
     source_look_soon(s);
 }
 
@@ -128,6 +129,7 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
         };
     }
     qsort(s->partition, s->partitions, sizeof(*s->partition), by_place);
+    source_orphans_await(s, true);
     log_info("Kafka has given us %zu partitions", s->partitions);
 }
 
@@ -372,6 +374,7 @@ void source_work(struct source *s, int64_t now_us)
     assign_due(s, now_us);
     source_mirror(s, now_us);
     source_still_denied(s, now_us);
+    source_orphans(s, now_us);
     for (size_t i = 0; i < s->partitions; i++)
         busy |= s->partition[i].paused;
     busy |= s->phase == SOURCE_ACCOUNTS;

@@ -1,6 +1,7 @@
-/* Shared by source.c (life, polling, messages), source_errors.c, source_claims.c, source_assign.c
- * (assignment, pauses) and source_mirror.c (offsets committed in Kafka). Everything here belongs to the consumer thread, but for what stands under
- * `lock` and the atomics. */
+/* Shared by source.c (life, polling, messages), source_errors.c, source_denied.c, source_claims.c,
+ * source_assign.c (assignment, pauses), source_mirror.c (offsets committed in Kafka) and
+ * source_orphans.c (partitions that nobody was given). Everything here belongs to the consumer
+ * thread, but for what stands under `lock` and the atomics. */
 #ifndef DEBITD_CONSUMERS_SOURCE_INTERNAL_H
 #define DEBITD_CONSUMERS_SOURCE_INTERNAL_H
 
@@ -28,8 +29,17 @@
 /* between looks whether a person has released a halted partition */
 #define SOURCE_HALTED_US      INT64_C(2000000)
 #define SOURCE_MIRROR_US      INT64_C(5000000) /* between commits of offsets in Kafka */
-/* for asking a broker where a log begins, or what the group has committed */
+/* for asking a broker where a log begins, how many partitions a topic has, or what the group has
+ * committed */
 #define SOURCE_LOW_MS         3000
+/* between looks whether each partition belongs to a member of the group, from when we were given
+ * ours until it is so: a request to each broker, and two more where the group is at rest */
+#define SOURCE_ORPHANS_US     INT64_C(5000000)
+#define SOURCE_GROUP_MS       1000 /* for asking all brokers who is in the group */
+/* so many in a row must find one that does not before we join again */
+#define SOURCE_ORPHANS_LOOKS  2
+/* doublings of that number while joining again does not help: up to some 5 min */
+#define SOURCE_ORPHANS_TRIES  5
 
 enum source_phase {
     SOURCE_IDLE,     /* nothing assigned, or claims are open */
@@ -50,6 +60,13 @@ struct source_fence {
     enum topic_kind kind;
     int32_t partition;
     uint64_t generation;
+};
+
+/* The looks at what the group gave to nobody. */
+struct source_orphans {
+    int64_t look_at_us; /* 0: no member now, or each partition belongs to one */
+    unsigned looks;     /* in a row that found partitions without a member */
+    unsigned tries;     /* joined again so often in vain */
 };
 
 struct source {
@@ -81,6 +98,7 @@ struct source {
     bool topic_denied[2];
     int64_t denied_at_us; /* when it is looked at again */
     char denial[KAFKA_DENIAL_MAX];
+    struct source_orphans orphans;
 
     pthread_t thread;
     _Atomic uint64_t beat;
@@ -107,6 +125,12 @@ void source_mirror(struct source *s, int64_t now_us);
 /* Of those commits; called by rd_kafka_consumer_poll. */
 void source_on_mirrored(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                         rd_kafka_topic_partition_list_t *list, void *opaque);
+
+/* source_orphans.c */
+/* We have our share of the group's partitions (member), or have not any more. */
+void source_orphans_await(struct source *s, bool member);
+/* Looks when that is due; joins the group again where it has left partitions out. */
+void source_orphans(struct source *s, int64_t now_us);
 
 /* source_assign.c */
 void source_look_soon(struct source *s);
@@ -141,6 +165,7 @@ void source_on_client_error(rd_kafka_t *rk, int code, const char *words, void *o
 void source_fail(struct source *s, int exit_code, const char *why);
 
 /* source.c */
+int source_subscribe(struct source *s, struct error *ret_error) MUST_CHECK;
 /* as the put hook; counts and moves the partition on */
 int source_hand_over(struct source *s, struct partition *p, struct message *m);
 

@@ -53,15 +53,22 @@ struct coordinator {
     int64_t begun_us;
 };
 
+struct share {
+    enum topic_name topic;
+    int32_t partition;
+};
+
 struct member {                /* of the group, as the coordinator knows it */
     struct rd_kafka_s *client; /* NULL: its process is gone */
     bool used, joining;
     int64_t heard_us, session_us;
     uint64_t id;
+    struct share share[2 * PARTITIONS_MAX]; /* given out last */
+    int shares;
 };
 
 struct broker_faults { /* one in so many; 0: never */
-    uint64_t rewind, bad_batch, leftover, transient, commit_unknown, slow, produce_fails;
+    uint64_t rewind, bad_batch, leftover, transient, commit_unknown, slow, produce_fails, new_topic;
     int64_t latency_us, slow_us;
 };
 
@@ -81,7 +88,7 @@ struct broker {
     uint64_t client_ids;
     int64_t arrival_us; /* of the message that was produced last */
     struct broker_faults faults;
-    uint64_t refused, rebalances, rewinds, skips, leftovers, unknown_commits, fenced;
+    uint64_t refused, rebalances, rewinds, skips, leftovers, unknown_commits, fenced, orphaned;
 };
 extern struct broker broker;
 
@@ -108,10 +115,6 @@ void group_poll(struct rd_kafka_s *c);         /* notes that the client polls */
 
 /* ---- clients */
 enum client_op { OP_ASSIGN, OP_REVOKE, OP_LOST, OP_TOO_SLOW, OP_COMMITTED };
-struct share {
-    enum topic_name topic;
-    int32_t partition;
-};
 
 /* From the group to a client, to be served by its next poll. */
 void client_tell(struct rd_kafka_s *c, enum client_op op, const struct share *share, int shares);

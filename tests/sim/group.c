@@ -18,11 +18,19 @@ static int members(void)
     return n;
 }
 
+/* Does the broker that the leader asks know the topic? */
+static bool leader_knows(void)
+{
+    bool unknown = sim_one_in(broker.faults.new_topic);
+
+    broker.orphaned += unknown;
+    return !unknown;
+}
+
 /* Gives the partitions out, in any way. */
 static void complete(void)
 {
-    struct share share[MEMBERS_MAX][2 * PARTITIONS_MAX];
-    int n[MEMBERS_MAX] = { 0 }, who[MEMBERS_MAX], count = 0;
+    int who[MEMBERS_MAX], count = 0;
 
     broker.preparing = false;
     broker.generation++;
@@ -32,17 +40,19 @@ static void complete(void)
             who[count++] = i;
     if (count == 0)
         return;
+    for (int k = 0; k < count; k++)
+        broker.member[who[k]].shares = 0;
     for (int t = USAGE; t <= ACCOUNTS; t++)
-        for (int p = 0; p < broker.topic[t].partitions; p++) {
-            int m = who[sim_below((uint64_t)count)];
-            share[m][n[m]++] = (struct share){ (enum topic_name)t, p };
+        for (int p = 0, end = leader_knows() ? broker.topic[t].partitions : 0; p < end; p++) {
+            struct member *m = &broker.member[who[sim_below((uint64_t)count)]];
+            m->share[m->shares++] = (struct share){ (enum topic_name)t, p };
         }
     for (int k = 0; k < count; k++) {
         struct member *m = &broker.member[who[k]];
         m->joining = false;
         m->heard_us = sim.now_us;
         if (m->client != NULL)
-            client_tell(m->client, OP_ASSIGN, share[who[k]], n[who[k]]);
+            client_tell(m->client, OP_ASSIGN, m->share, m->shares);
     }
 }
 

@@ -186,6 +186,7 @@ static void choose_faults(void)
     k->commit_unknown = rate(2, 10);
     k->slow = rate(20, 200);
     k->produce_fails = rate(10, 60);
+    k->new_topic = rate(3, 30);
 }
 
 static void heal(void)
@@ -369,6 +370,7 @@ static void count(void)
     c->rewinds += broker.rewinds;
     c->skips += broker.skips;
     c->leftovers += broker.leftovers;
+    c->orphaned += broker.orphaned;
     c->unknown_commits += broker.unknown_commits;
     c->fenced += broker.fenced;
     c->fenced_writers += server.fenced;

@@ -50,7 +50,7 @@ struct rd_kafka_s {
     struct owner *owner;
     uint64_t id; /* not used twice */
     /* a consumer */
-    bool subscribed, lost, closed;
+    bool subscribed, lost, closed, leaving; /* leaving: once it has given up what it has */
     int64_t polled_us;
     struct reading read[READS_MAX], before[READS_MAX];
     int reads, reads_before;

@@ -18,7 +18,16 @@ rd_kafka_resp_err_t rd_kafka_subscribe(rd_kafka_t *c, const rd_kafka_topic_parti
 {
     ASSERT(list->cnt == 2);
     c->subscribed = true;
-    group_join(c);
+    if (!c->leaving)
+        group_join(c);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+rd_kafka_resp_err_t rd_kafka_unsubscribe(rd_kafka_t *c)
+{
+    ASSERT(c->subscribed);
+    c->leaving = true;
+    client_tell(c, OP_REVOKE, NULL, 0);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -245,6 +254,9 @@ static rd_kafka_message_t *serve_op(rd_kafka_t *c)
         c->lost = op.what == OP_LOST;
         rebalance(c, RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS, NULL, 0);
         c->lost = false;
+        if (c->leaving) /* and subscribed again meanwhile */
+            group_leave(c);
+        c->leaving = false;
         group_joined_again(c);
         return NULL;
     }

@@ -69,11 +69,11 @@ static void tell(double seconds)
     printf("  PostgreSQL:  %" PRIu64 " commits, %" PRIu64 " crashes, %" PRIu64
            " connections cut, %" PRIu64 " with statements still on their way\n",
            c->commits, c->crashes, c->cuts, c->ghosts);
-    printf("  Kafka: %" PRIu64 " rebalances, %" PRIu64 " rewinds, %" PRIu64
-           " batches skipped, %" PRIu64 " times leftovers, %" PRIu64 " commits unanswered, %" PRIu64
-           " fenced, %" PRIu64 " messages too large\n",
-           c->rebalances, c->rewinds, c->skips, c->leftovers, c->unknown_commits, c->fenced,
-           c->refused);
+    printf("  Kafka: %" PRIu64 " rebalances, %" PRIu64 " topics given to nobody, %" PRIu64
+           " rewinds, %" PRIu64 " batches skipped, %" PRIu64 " times leftovers, %" PRIu64
+           " commits unanswered, %" PRIu64 " fenced, %" PRIu64 " messages too large\n",
+           c->rebalances, c->orphaned, c->rewinds, c->skips, c->leftovers, c->unknown_commits,
+           c->fenced, c->refused);
 }
 
 int main(int argc, char **argv)
