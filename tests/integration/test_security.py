@@ -130,6 +130,8 @@ def test_each_right_that_is_missing_is_named_and_with_those_of_the_manual_a_logi
                        f"grant WRITE and DESCRIBE on the transactional id debitd-relay-{name}")
     secured.grant(transactions)
     secured.book()
+    secured.world.wait(lambda: f"each partition belongs to a member of group {name}" in daemon.text(),
+                       "the daemon to be told who has what in its group")
     # nobody on this machine sees a secret of the process, be it as its own user
     for shown_to_all in ("cmdline", "environ"):
         with open(f"/proc/{daemon.child.pid}/{shown_to_all}", "rb") as file:
