@@ -10,7 +10,8 @@
  *                     payers' locks, their summaries, ids
  *   batch_book.c      what becomes of each message, in order: pure
  *   batch_accounts.c  the same for operations on accounts: a call of debitd.account_event() each
- *   batch_write.c     COPY of keys and entries, summaries, balances, alerts, rejections, parked
+ *   batch_keys.c      COPY of the keys that were taken
+ *   batch_write.c     COPY of entries, summaries, balances, alerts, rejections, parked
  *                     messages, counts, COMMIT
  *
  * Lock order, everywhere: position, parked rows, payers, event keys, alerts.
@@ -230,6 +231,7 @@ enum pg_outcome ingest_provide(struct ingest *g) MUST_CHECK;
 enum pg_outcome batch_read(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
 void batch_book(struct ingest *g);
 enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
+enum pg_outcome batch_copy_keys(struct ingest *g) MUST_CHECK; /* of the third */
 
 enum pg_outcome batch_operations(struct ingest *g, const struct part *part, int parts) MUST_CHECK;
 
@@ -241,6 +243,8 @@ enum pg_outcome write_outcome(struct ingest *g, const struct part *part, int par
                               int sent) MUST_CHECK; /* rejected, parked, counts, COMMIT */
 enum pg_outcome take_sent(struct ingest *g,
                           int *sent) MUST_CHECK; /* flushes; takes that many results */
+/* COPY into the partition of `month` of a table of debitd */
+void copy_statement(char *out, size_t n, const char *table, int32_t month, const char *columns);
 
 /* It has an event, which this run may book. */
 static inline bool is_event(const struct item *it)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/sort.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,67 +22,13 @@ static const char ledger_columns[] =
     " execution_id, agent_id, metadata";
 #define LEDGER_COLUMNS 34
 
-static void copy_statement(char *out, size_t n, const char *table, int32_t month,
-                           const char *columns)
+void copy_statement(char *out, size_t n, const char *table, int32_t month, const char *columns)
 {
     char day[TIME_TEXT_MAX];
     day_format(month, day);
     day[4] = '_'; /* 2026-11-01 -> 2026_11 */
     day[7] = '\0';
     snprintf(out, n, "COPY debitd.%s_%s (%s) FROM STDIN (FORMAT binary)", table, day, columns);
-}
-
-/* ---- identities */
-
-struct key_row {
-    struct hash128 key, digest;
-    int64_t entry_id;
-};
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(&((const struct key_row *)a)->key, &((const struct key_row *)b)->key,
-                  sizeof(struct hash128));
-}
-
-static size_t collect_keys(struct ingest *g, struct key_row **ret)
-{
-    struct key_row *row = *ret = arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *row);
-    size_t n = 0;
-    for (size_t i = g->from; i < g->to; i++) {
-        const struct item *it = &g->item[i];
-        if (it->parked_id || (it->fate != FATE_BOOKED && it->fate != FATE_PARKED))
-            continue;
-        row[n++] = (struct key_row){ it->e.key, it->e.digest, it->entry ? it->entry->entry_id : 0 };
-    }
-    qsort(row, n, sizeof *row, by_key);
-    return n;
-}
-
-static enum pg_outcome copy_keys(struct ingest *g)
-{
-    struct key_row *row;
-    size_t n = collect_keys(g, &row);
-#if MUTANT == 5 /* identities are not kept */
-    n = 0;
-#endif
-    if (n == 0)
-        return PG_DONE;
-    char sql[256];
-    copy_statement(sql, sizeof sql, "event_key", g->month, "month, key, digest, entry_id");
-    enum pg_outcome o = pg_copy_begin(g->pg, sql);
-    struct buffer *b = pg_copy_buffer(g->pg);
-    for (size_t i = 0; o == PG_DONE && i < n; i++) {
-        pg_row_begin(b, 4);
-        pg_row_day(b, g->month);
-        pg_row_uuid(b, row[i].key);
-        pg_row_uuid(b, row[i].digest);
-        if (row[i].entry_id)
-            pg_row_int8(b, row[i].entry_id);
-        else
-            pg_row_null(b);
-        o = pg_copy_flush(g->pg);
-    }
-    return o == PG_DONE ? pg_copy_end(g->pg) : o;
 }
 
 /* ---- entries */
@@ -163,12 +110,15 @@ static void put_entry(struct buffer *b, const struct entry *e, int64_t now_us)
     pg_row_jsonb(b, e->metadata);
 }
 
-static int by_account(const void *a, const void *b)
+/* The history of an account lies together, and its index grows in runs; what is of one account stays in
+ * the order of ids. */
+static const struct sort_row *by_account(struct ingest *g)
 {
-    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
-    if (x->account_id != y->account_id)
-        return x->account_id < y->account_id ? -1 : 1;
-    return (x->entry_id > y->entry_id) - (x->entry_id < y->entry_id);
+    struct sort_row *order = arena_alloc(&g->run_arena, 2 * g->entries * sizeof *order);
+    for (size_t i = 0; i < g->entries; i++)
+        order[i] = (struct sort_row){ (uint64_t)g->entry[i]->account_id, (uint32_t)i };
+    sort_rows(order, order + g->entries, g->entries);
+    return order;
 }
 
 /* What was charged component by component, and what the balances moved by, are sums of the same
@@ -206,14 +156,12 @@ static enum pg_outcome copy_entries(struct ingest *g)
     enum pg_outcome o = pg_copy_begin(g->pg, sql);
     if (o != PG_DONE)
         return o;
-    /* in the order of accounts: the history of an account lies together, and its index grows in
-     * runs */
-    qsort(g->entry, g->entries, sizeof *g->entry, by_account);
+    const struct sort_row *order = by_account(g);
     struct buffer *b = pg_copy_buffer(g->pg);
     for (size_t i = 0; o == PG_DONE && i < g->entries; i++) {
         if (i + FETCH_AHEAD < g->entries)
-            fetch_entry(g->entry[i + FETCH_AHEAD]);
-        put_entry(b, g->entry[i], g->now_us);
+            fetch_entry(g->entry[order[i + FETCH_AHEAD].at]);
+        put_entry(b, g->entry[order[i].at], g->now_us);
         o = pg_copy_flush(g->pg);
     }
     return o == PG_DONE ? pg_copy_end(g->pg) : o;
@@ -577,7 +525,7 @@ enum pg_outcome batch_write(struct ingest *g, const struct part *part, int parts
     enum pg_outcome o = pg_pipeline_leave(g->pg); /* COPY is forbidden in pipeline mode */
     FAULT_POINT("ingest.copy");
     if (o == PG_DONE)
-        o = copy_keys(g);
+        o = batch_copy_keys(g);
     FAULT_POINT("ingest.keys");
     if (o == PG_DONE)
         o = copy_entries(g);
