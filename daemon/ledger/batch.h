@@ -10,7 +10,7 @@
  *                     payers' locks, their summaries, ids
  *   batch_book.c      what becomes of each message, in order: pure
  *   batch_accounts.c  the same for operations on accounts: a call of debitd.account_event() each
- *   batch_keys.c      COPY of the keys that were taken
+ *   batch_keys.c      the keys that are known, and COPY of those that were taken
  *   batch_write.c     COPY of entries, summaries, balances, alerts, rejections, parked
  *                     messages, counts, COMMIT
  *
@@ -93,11 +93,14 @@ struct usage_state { /* what was used before, and what this run adds */
 };
 
 struct known_key {
-    UT_hash_handle hh;
     struct hash128 key, digest;
     bool in_database;
     int64_t entry_id;  /* in_database: 0 where there is none */
     struct item *item; /* else: who took it in this run */
+};
+struct known_keys {
+    struct known_key **slot; /* NULL: none is known yet */
+    size_t mask, room;
 };
 
 struct entry_component {
@@ -194,7 +197,7 @@ struct ingest {
     int64_t entry_base, alert_base, now_us;
     struct payer_state *payers;
     struct usage_state *usage;
-    struct known_key *keys;
+    struct known_keys keys;
     struct original *originals;
     struct parked_original *parked_originals;
     struct voided_key *voided;
@@ -255,6 +258,10 @@ static inline bool is_event(const struct item *it)
 const struct refusal *refusal_keep(struct arena *arena, const struct refusal *why);
 
 /* look-ups of a run */
+void known_keys_init(struct known_keys *keys, struct arena *arena, size_t most); /* empty */
+struct known_key *known_keys_find(const struct known_keys *keys, const struct hash128 *key);
+/* of equal ones the last counts */
+void known_keys_add(struct known_keys *keys, struct known_key *k);
 struct payer_state *run_payer(struct ingest *g, int64_t payer_id); /* NULL: not locked */
 struct usage_state *run_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t start,
                               bool is_day);

@@ -6,20 +6,13 @@
 
 #include <string.h>
 
-static struct known_key *find_key(struct ingest *g, const struct hash128 *key)
-{
-    struct known_key *k;
-    HASH_FIND(hh, g->keys, key, sizeof *key, k);
-    return k;
-}
-
 static void take_key(struct ingest *g, struct item *it)
 {
     struct known_key *k = arena_zalloc(&g->run_arena, sizeof *k);
     k->key = it->e.key;
     k->digest = it->e.digest;
     k->item = it;
-    HASH_ADD(hh, g->keys, key, sizeof k->key, k);
+    known_keys_add(&g->keys, k);
 }
 
 static void reject(struct ingest *g, struct item *it, const struct refusal *why)
@@ -259,7 +252,7 @@ static enum reason find_original(struct ingest *g, const struct item *it, const 
                                  bool *ret_parked)
 {
     const struct usage_event *u = &it->e;
-    const struct known_key *k = find_key(g, &u->void_key);
+    const struct known_key *k = known_keys_find(&g->keys, &u->void_key);
     struct voided_key *v;
     HASH_FIND(hh, g->voided, &u->void_key, sizeof u->void_key, v);
     struct parked_original *p;
@@ -380,7 +373,7 @@ static void book_void(struct ingest *g, struct item *it)
 
 static bool is_repeated(struct ingest *g, struct item *it)
 {
-    const struct known_key *k = it->parked_id ? NULL : find_key(g, &it->e.key);
+    const struct known_key *k = it->parked_id ? NULL : known_keys_find(&g->keys, &it->e.key);
 #if MUTANT == 8 /* identities are left to the primary key of the month they are booked in */
     k = NULL;
 #endif

@@ -1,10 +1,43 @@
-/* COPY of the identities that a run takes. */
+/* Identities in a run: those that the database knows, those that the run takes, and their COPY.
+ *
+ * Their table has one place for each of them from the beginning and never grows; every event looks into it, and nearly all find nothing. */
 #include "ledger/batch.h"
 
 #include "base/sort.h"
 
 #include <endian.h>
 #include <string.h>
+
+void known_keys_init(struct known_keys *keys, struct arena *arena, size_t most)
+{
+    size_t slots = 64;
+    while (slots < 2 * most)
+        slots *= 2;
+    keys->slot = arena_zalloc(arena, slots * sizeof(*keys->slot));
+    keys->mask = slots - 1;
+    keys->room = most;
+}
+
+/* Where the key is, or where it belongs. */
+static struct known_key **place_of(const struct known_keys *keys, const struct hash128 *key)
+{
+    size_t at = hash_secret(key, sizeof *key) & keys->mask;
+    while (keys->slot[at] && memcmp(&keys->slot[at]->key, key, sizeof *key) != 0)
+        at = (at + 1) & keys->mask;
+    return &keys->slot[at];
+}
+
+struct known_key *known_keys_find(const struct known_keys *keys, const struct hash128 *key)
+{
+    return keys->slot ? *place_of(keys, key) : NULL;
+}
+
+void known_keys_add(struct known_keys *keys, struct known_key *k)
+{
+    ASSERT(keys->room > 0);
+    keys->room--;
+    *place_of(keys, &k->key) = k;
+}
 
 struct key_row {
     struct hash128 key, digest;

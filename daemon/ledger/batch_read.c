@@ -87,15 +87,18 @@ static enum pg_outcome take_known_keys(struct ingest *g)
 {
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
     enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
-    for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
+    if (o != PG_DONE)
+        return o;
+    known_keys_init(&g->keys, &g->run_arena, (size_t)pg_rows(r) + (g->to - g->from));
+    for (int i = 0; i < pg_rows(r); i++) {
         struct known_key *k = arena_zalloc(&g->run_arena, sizeof *k);
         k->key = pg_uuid(r, i, 0);
         k->digest = pg_uuid(r, i, 1);
         k->entry_id = pg_null(r, i, 2) ? 0 : pg_int(r, i, 2);
         k->in_database = true;
-        HASH_ADD(hh, g->keys, key, sizeof k->key, k);
+        known_keys_add(&g->keys, k);
     }
-    return o;
+    return PG_DONE;
 }
 
 static enum pg_outcome take_account_facts(struct ingest *g)
@@ -285,8 +288,7 @@ static int64_t original_entry(struct ingest *g, const struct item *it)
 {
     if (!is_event(it) || it->e.kind != USAGE_VOIDED || !it->account)
         return 0;
-    const struct known_key *k;
-    HASH_FIND(hh, g->keys, &it->e.void_key, sizeof it->e.void_key, k);
+    const struct known_key *k = known_keys_find(&g->keys, &it->e.void_key);
     const struct parked_original *p;
     HASH_FIND(hh, g->parked_originals, &it->e.void_key, sizeof it->e.void_key, p);
     return k && k->entry_id ? k->entry_id : p ? p->entry_id : 0;

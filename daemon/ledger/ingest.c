@@ -25,7 +25,6 @@ void ingest_fini(struct ingest *g)
     json_fini(&g->doc);
     HASH_CLEAR(hh, g->payers);
     HASH_CLEAR(hh, g->usage);
-    HASH_CLEAR(hh, g->keys);
     HASH_CLEAR(hh, g->originals);
     HASH_CLEAR(hh, g->parked_originals);
     HASH_CLEAR(hh, g->voided);
@@ -122,7 +121,7 @@ static void begin_run(struct ingest *g)
     g->needs = NEED_NOTHING;
     HASH_CLEAR(hh, g->payers);
     HASH_CLEAR(hh, g->usage);
-    HASH_CLEAR(hh, g->keys);
+    g->keys = (struct known_keys){ 0 };
     HASH_CLEAR(hh, g->originals);
     HASH_CLEAR(hh, g->parked_originals);
     HASH_CLEAR(hh, g->voided);
