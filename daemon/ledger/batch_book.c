@@ -207,7 +207,7 @@ static void book_usage(struct ingest *g, struct item *it)
         .byok = account_has_byok(it->account, u->service),
         .used_before = before,
     };
-    struct rated rated = { 0 };
+    struct rated rated;
     enum reason r = rate_usage(&ctx, u, &rated, &why);
     if (r != REASON_NONE && !reason_is_parked(r)) {
         reject(g, it, &why);

@@ -328,7 +328,10 @@ enum reason rate_usage(const struct rating_context *ctx, const struct usage_even
 {
     ASSERT(event->kind == USAGE_RECORDED && event->components > 0 &&
            event->components <= COMPONENTS_MAX);
-    *ret = (struct rated){ .kind = CHARGE_FREE, .currency = ctx->plan->unit->valued_in };
+    memset(ret, 0,
+           offsetof(struct rated, component) + event->components * sizeof ret->component[0]);
+    ret->kind = CHARGE_FREE;
+    ret->currency = ctx->plan->unit->valued_in;
     if (!catalogue_has_metric(ctx->catalogue, event->metric))
         return refuse(ret_refusal, REASON_UNKNOWN_METRIC, "the catalogue has no metric '%.*s'",
                       SLICE_ARGS(event->metric));

@@ -49,13 +49,13 @@ struct rated {
     enum charge_kind kind;
     /* of the cost prices, or of the fixed ones where no cost price served; FILE once one is from it */
     enum price_source source;
-    struct rated_component component[COMPONENTS_MAX];
     /* the first component without a price: what price.missing names, when parked as unpriced or
      * booked with cost unknown */
     bool price_missing;
     struct slice missing_component;
     /* bit i: component i lacks a price, of its cost or fixed: one price.missing each */
     uint32_t missing;
+    struct rated_component component[COMPONENTS_MAX]; /* as many as the event has */
 };
 
 /* A cost is round12(quantity x price x rate / per), rounded once: the price is converted, not the
