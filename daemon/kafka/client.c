@@ -25,7 +25,7 @@ static const struct pair consumer_defaults[] = {
     /* a missing topic, a new partition is seen so soon */
     { "topic.metadata.refresh.interval.ms", "10000" },
     /* what librdkafka holds beyond our own queues */
-    { "queued.max.messages.kbytes", "16384" },
+    { "queued.max.messages.kbytes", "8192" },
     /* an end is noticed so soon; what comes is sent at once anyway */
     { "fetch.wait.max.ms", "100" },
     { "fetch.max.bytes", "8388608" },
