@@ -11,6 +11,22 @@ WRITERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() A
 # their sessions that wait for a lock
 WAITING_WRITERS = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
                    " AND application_name LIKE 'debitd/writer%'")
+# their sessions whose COMMIT waits for a standby
+COMMITTING = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
+              " AND application_name LIKE 'debitd/writer%'")
+
+
+@contextmanager
+def commits_wait(world):
+    """COMMIT waits for a standby that is not there. Gives a session whose own does not; at the end all are let go."""
+    server = world.postgres
+    server.configure(synchronous_standby_names="ghost")
+    try:
+        with server.connect(world.name) as admin:
+            admin.execute("SET synchronous_commit = local")
+            yield admin
+    finally:
+        server.configure(synchronous_standby_names=None)
 
 
 @contextmanager

@@ -3,30 +3,15 @@
 COMMIT is made to wait, for a standby that is not there, so that each moment of it can be looked at.
 """
 
-from contextlib import contextmanager
-
 import pytest
 
-from tests.integration.database_faults import WAITING_WRITERS, consumed, opened, through, use, whole
+from tests.integration.database_faults import (
+    COMMITTING, WAITING_WRITERS, commits_wait, consumed, opened, through, use, whole,
+)
 from tests.rig.proxy import Proxy
 
-COMMITTING = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
-              " AND application_name LIKE 'debitd/writer%'")
 RESOLVING = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
              " AND query LIKE '%an unanswered COMMIT landed%' AND application_name LIKE 'debitd/writer%'")
-
-
-@contextmanager
-def commits_wait(world):
-    """Gives a session whose own COMMIT does not wait; at the end all that wait are let go."""
-    server = world.postgres
-    server.configure(synchronous_standby_names="ghost")
-    try:
-        with server.connect(world.name) as admin:
-            admin.execute("SET synchronous_commit = local")
-            yield admin
-    finally:
-        server.configure(synchronous_standby_names=None)
 
 
 def booked_in(admin):

@@ -1,28 +1,12 @@
 """Who may book a partition, and what an unanswered COMMIT means: zombies, the stopped and the cut off."""
 
 import signal
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 
-from tests.integration.database_faults import WAITING_WRITERS
+from tests.integration.database_faults import ACCOUNTS, COMMITTING, WAITING_WRITERS, commits_wait, opened, use
 from tests.rig.proxy import Proxy
-
-ACCOUNTS = [f"acct-{n}" for n in range(8)]
-
-
-def opened(world):
-    world.catalog()
-    for account in ACCOUNTS:
-        world.account("account.opened", account, plan="assistant-business")
-
-
-def use(world, count, first=0):
-    for n in range(first, first + count):
-        world.usage(ACCOUNTS[n % len(ACCOUNTS)], id=f"u-{n}", service="openai", model="gpt-4o-mini",
-                    quantities={"input": 1000, "output": 100})
-
 
 def conserved(world, count):
     """Every offset is counted once, and every event is an entry."""
@@ -41,7 +25,6 @@ def test_a_zombie_that_wakes_up_books_nothing_of_what_was_taken_over(world):
     slow = {"batch": {"max_events": 1, "max_delay_ms": 0}}
     first = world.start(**slow)
     use(world, 3000)
-    world.flush()
     world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") >= 50, "the first to be busy")
     first.child.send_signal(signal.SIGSTOP)
     world.start(wait=False)
@@ -144,32 +127,16 @@ def test_instances_that_come_and_go_share_the_work_without_loss(world):
     conserved(world, sent)
 
 
-@contextmanager
-def commits_wait(world):
-    """COMMIT waits for a standby that is not there; gives a session that does not, and what finds the writer."""
-    with world.postgres.connect(world.name) as admin:
-        admin.execute("SET synchronous_commit = local")
-        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
-        admin.execute("SELECT pg_reload_conf()")
-        try:
-            yield admin, ("SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                          " AND wait_event = 'SyncRep' AND application_name LIKE 'debitd/writer%'")
-        finally:
-            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            admin.execute("SELECT pg_reload_conf()")
-
-
 @pytest.mark.world(partitions=1)
 def test_an_unanswered_commit_that_landed_is_not_booked_again(world):
     opened(world)
     daemon = world.start()
     world.wait_booked()
-    with commits_wait(world) as (admin, waiting):
+    with commits_wait(world) as admin:
         use(world, 100)
-        world.flush()
-        world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+        world.wait(lambda: admin.execute(COMMITTING).fetchall(), "a COMMIT to wait")
         # the server ends the session while COMMIT waits: the client hears nothing of it
-        admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) waiting")
+        admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({COMMITTING}) waiting")
         world.wait(lambda: "an unanswered COMMIT had landed" in daemon.log.read_text(), "the writer to find out")
     use(world, 40, first=100)
     world.wait_booked(total=140)
@@ -183,15 +150,14 @@ def test_a_commit_that_is_still_on_its_way_is_waited_for_before_the_position_is_
         daemon = world.start(postgres={"conninfo": f"host=127.0.0.1 port={proxy.port} user=debitd_tests_writer"
                                                    f" dbname={world.name}"})
         world.wait_booked()
-        with commits_wait(world) as (admin, waiting):
+        with commits_wait(world) as admin:
             use(world, 100)
-            world.flush()
-            ((committing,),) = world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+            ((committing,),) = world.wait(lambda: admin.execute(COMMITTING).fetchall(), "a COMMIT to wait")
             proxy.cut()  # the server does not notice: its session goes on waiting
             blocked = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)) AND application_name LIKE %s"
             world.wait(lambda: admin.execute(blocked, [committing, "debitd/writer%"]).fetchall(),
                        "the writer to be back and to wait for the position")
-            assert admin.execute(waiting).fetchall() == [(committing,)]
+            assert admin.execute(COMMITTING).fetchall() == [(committing,)]
         world.wait_booked(total=100)
         assert "an unanswered COMMIT had landed" in daemon.text()
         assert "dropped topic=" not in daemon.text()
@@ -204,10 +170,9 @@ def test_a_commit_whose_client_was_killed_is_waited_for_by_the_next_owner(world)
     opened(world)
     daemon = world.start()
     world.wait_booked()
-    with commits_wait(world) as (admin, waiting):
+    with commits_wait(world) as admin:
         use(world, 100)
-        world.flush()
-        world.wait(lambda: admin.execute(waiting).fetchall(), "a COMMIT to wait")
+        world.wait(lambda: admin.execute(COMMITTING).fetchall(), "a COMMIT to wait")
         daemon.kill()
         world.start(wait=False)
         blocked = ("SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
@@ -223,7 +188,6 @@ def test_a_database_that_crashes_loses_and_doubles_nothing(world):
     opened(world)
     world.start(batch={"max_events": 100})
     use(world, 2000)
-    world.flush()
     world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") >= 100, "some to be booked")
     backends = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND application_name LIKE 'debitd/%'")
