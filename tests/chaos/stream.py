@@ -11,7 +11,7 @@ from dataclasses import replace
 from tests.model.generator import generate
 from tests.rig import events
 from tests.rig.judged import Judged
-from tests.rig.wait import wait_until
+from tests.rig.wait import GaveUp, wait_until
 
 from .fleet import Failure
 from .plan import PHASES
@@ -70,15 +70,22 @@ class Stream(Judged):
             raise Failure(f"the producers: {self._trouble}")
         wanted = {dict(message.headers)[NUMBER]: message for message in self._sent}
         missing = set(wanted)
-        for topic in sorted({message.topic for message in self._sent}):
-            for found in self._news(topic):
-                number = found.header(NUMBER)
-                missing.discard(number)
-                message = wanted[number]
-                self.messages.append(replace(message, partition=found.partition, offset=found.offset,
-                                             timestamp_ms=found.timestamp_ms))
-        if missing:
-            raise Failure(f"the broker took {len(missing)} messages that are not on their topic")
+
+        def learn():
+            for topic in sorted({message.topic for message in self._sent}):
+                for found in self._news(topic):
+                    number = found.header(NUMBER)
+                    missing.discard(number)
+                    message = wanted[number]
+                    self.messages.append(replace(message, partition=found.partition, offset=found.offset,
+                                                 timestamp_ms=found.timestamp_ms))
+            return not missing
+
+        # a leader that was none before shows what it has only once another has it too
+        try:
+            wait_until(learn, DELIVERY_S, "what was acknowledged to be on its topic", interval=1)
+        except GaveUp:
+            raise Failure(f"the brokers took {len(missing)} messages that are not on their topic") from None
 
     def _news(self, topic):
         """What came to the topic since the last look."""
