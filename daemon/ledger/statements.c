@@ -26,13 +26,13 @@ void statements_load(struct statements *ret)
 #elif MUTANT == 3 /* the payers are read, not locked */
     ret->lock_payers.sql =
         "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, "
-        "p.has_charge"
+        "p.has_charge, true"
         " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
         " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])";
 #elif MUTANT == 6 /* each session locks the payers in an order of its own */
     ret->lock_payers.sql =
         "SELECT p.payer_id, p.version, n.name AS plan, p.unit_id, u.valued_in, p.balance, "
-        "p.has_charge"
+        "p.has_charge, true"
         " FROM debitd.payer p LEFT JOIN debitd.name n ON n.name_id = p.plan_name_id"
         " LEFT JOIN debitd.unit u ON u.unit_id = p.unit_id WHERE p.payer_id = ANY ($1::bigint[])"
         " ORDER BY pg_catalog.md5(p.payer_id::text || pg_catalog.pg_backend_pid())"

@@ -183,6 +183,22 @@ def test_a_commit_whose_client_was_killed_is_waited_for_by_the_next_owner(world)
     conserved(world, 140)
 
 
+@pytest.mark.world(partitions=1)
+def test_a_plan_that_is_assigned_while_its_payer_is_waited_for_is_the_one_that_counts(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    with world.postgres.connect(world.name, autocommit=False) as owner:
+        owner.execute("SELECT api.account_assign('upgrade', %s, 'assistant-pro')", [ACCOUNTS[0]])
+        use(world, 1)
+        world.wait(lambda: world.sql(WAITING_WRITERS), "the writer to wait for the payer")
+        owner.commit()
+    world.wait_booked(total=1)
+    assert daemon.running, daemon.tail()
+    assert world.value("SELECT plan FROM api.ledger WHERE type = 'usage'") == "assistant-pro"
+    world.verify()
+
+
 @pytest.mark.world(partitions=2)
 def test_a_database_that_crashes_loses_and_doubles_nothing(world):
     opened(world)

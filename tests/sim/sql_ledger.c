@@ -127,7 +127,7 @@ static const char *sql_lock_payers(struct q *q)
             continue;
         if (locks && sim_one_in(2))
             sim_yield();
-        out_row(q, 7);
+        out_row(q, 8);
         out_int(q, 8, p->payer_id);
         out_int(q, 8, p->version);
         out_text(q, "plan");
@@ -135,6 +135,7 @@ static const char *sql_lock_payers(struct q *q)
         out_int(q, 4, store_name(SLICE("USD")));
         out_amount(q, p->balance);
         out_bool(q, p->has_charge);
+        out_bool(q, true);
     }
     return NULL;
 }
