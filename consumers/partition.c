@@ -30,6 +30,8 @@ static enum partition_verdict halt(struct partition *p, const char *what)
     return PARTITION_HALT;
 }
 
+/* What is missing may come: a broker that has just come to lead shows only what it knew its followers
+ * to have, so its log seems to end early until one of them has caught up. */
 static enum partition_verdict again(struct partition *p, const char *what, int64_t now_us)
 {
     if (p->tries == 0 || p->next > p->tried_at) {
@@ -228,7 +230,7 @@ enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t n
         "the topic ends before offset %lld, which was booked last: it was made anew or cut, or "
         "this is another cluster",
         (long long)p->last);
-    return halt(p, what);
+    return again(p, what, now_us);
 }
 
 void partition_end(struct partition *p, int64_t now_us)

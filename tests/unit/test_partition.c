@@ -160,14 +160,35 @@ TEST("retention that took messages never booked halts")
     CHECK(strstr(p.why, "was to go on at offset 42, the topic begins at 43") != NULL);
 }
 
-TEST("a topic that is shorter than what was booked halts")
+/* Asked for `tries` times, each time it ends too early. */
+static void too_short(struct partition *p, int tries)
+{
+    for (int i = 0; i < tries; i++) {
+        partition_assigned(p);
+        CHECK_INT(partition_trouble(p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
+        CHECK_INT(partition_low(p, 0, 0), PARTITION_AGAIN);
+    }
+    partition_assigned(p);
+}
+
+TEST("a topic that is shorter than what was booked is asked for five times, then halts")
 {
     struct partition p = booked();
 
-    partition_assigned(&p);
+    too_short(&p, PARTITION_TRIES);
     CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
     CHECK_INT(partition_low(&p, 0, 0), PARTITION_HALT);
     CHECK(strstr(p.why, "ends before offset 41, which was booked last") != NULL);
+}
+
+TEST("a leader that shows less than was booked until its followers have caught up halts nothing")
+{
+    struct partition p = booked();
+
+    too_short(&p, PARTITION_TRIES);
+    CHECK_INT(partition_record(&p, 41, p.fingerprint, 0), PARTITION_DROP);
+    CHECK_INT(p.state, PARTITION_RUNNING);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
 }
 
 TEST("an offset that retention took before it was read halts")
@@ -186,7 +207,7 @@ TEST("a log that is cut while it is read is compared again, and halts")
     CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
     CHECK_INT(partition_low(&p, 0, 0), PARTITION_AGAIN);
     CHECK_INT(partition_start(&p), 41);
-    partition_assigned(&p);
+    too_short(&p, PARTITION_TRIES - 1);
     CHECK_INT(partition_trouble(&p, KAFKA_OFFSET_GONE, "out of range", 0), PARTITION_ASK_LOW);
     CHECK_INT(partition_low(&p, 0, 0), PARTITION_HALT);
     CHECK(strstr(p.why, "ends before offset 41, which was booked last") != NULL);
