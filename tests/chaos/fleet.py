@@ -124,7 +124,8 @@ class Member:
         if child is None or self.leaving or child.poll() is None:
             return
         code = child.returncode
-        if self.armed and code == -signal.SIGKILL or self.plan.static and code == os.EX_TEMPFAIL and FENCED in self.daemon.tail(5):
+        life = self.daemon.text().rpartition(" starts with ")[2]
+        if self.armed and code == -signal.SIGKILL or self.plan.static and code == os.EX_TEMPFAIL and FENCED in life:
             self.daemon.wait_exit()
             self.deaths += 1
             self.start()
