@@ -2,6 +2,7 @@
  * that stands in a file is read again, and a topic that may not be read is asked for, every second until it may. */
 #include "base/clock.h"
 #include "consumers/source_internal.h"
+#include "kafka/topic.h"
 
 #include <string.h>
 
@@ -38,19 +39,10 @@ void source_let_in(struct source *s)
 
 static bool may_be_read(struct source *s, const char *name)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, name, NULL);
-    bool denied = true;
+    struct kafka_topic found;
 
-    if (topic != NULL &&
-        rd_kafka_metadata(s->rk, 0, topic, &md, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        denied =
-            md->topic_cnt == 1 && md->topics[0].err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    if (md != NULL)
-        rd_kafka_metadata_destroy(md);
-    if (topic != NULL)
-        rd_kafka_topic_destroy(topic);
-    return !denied;
+    return kafka_topic_ask(s->rk, name, ASK_MS, &found) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           found.err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 }
 
 void source_still_denied(struct source *s, int64_t now_us)

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "consumers/partition.h"
+#include "kafka/topic.h"
 
 #include <librdkafka/rdkafka.h>
 #include <string.h>
@@ -193,25 +194,18 @@ int source_log_read(const struct kafka_settings *s, struct log_range *range, siz
 int source_log_partitions(const struct kafka_settings *s, const char *topic, int32_t *ret,
                           struct error *ret_error)
 {
-    const struct rd_kafka_metadata *found = NULL;
+    struct kafka_topic found;
     struct kafka_client client;
     kafka_client_init(&client, NULL);
     rd_kafka_t *rk = new_client(s, &client, ret_error);
     int result = rk ? 0 : -1;
     if (rk) {
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
-        rd_kafka_resp_err_t err =
-            handle ? rd_kafka_metadata(rk, 0, handle, &found, METADATA_MS) : rd_kafka_last_error();
+        rd_kafka_resp_err_t err = kafka_topic_ask(rk, topic, METADATA_MS, &found);
         if (err)
             result = error_set(ret_error, EX_UNAVAILABLE, "asking Kafka for topic %s: %s", topic,
                                rd_kafka_err2str(err));
         else
-            *ret =
-                found->topic_cnt == 1 && !found->topics[0].err ? found->topics[0].partition_cnt : 0;
-        if (found)
-            rd_kafka_metadata_destroy(found);
-        if (handle)
-            rd_kafka_topic_destroy(handle);
+            *ret = found.partitions;
         rd_kafka_destroy(rk);
     }
     kafka_client_fini(&client);

@@ -17,6 +17,7 @@
 #include "consumers/source_internal.h"
 
 #include "base/clock.h"
+#include "kafka/topic.h"
 
 #include <endian.h>
 #include <string.h>
@@ -92,24 +93,6 @@ static bool rank_of(struct source *s, const struct rd_kafka_group_info *group, u
     return found;
 }
 
-/* 0: no broker says so now. */
-static int32_t partitions_of(struct source *s, enum topic_kind kind)
-{
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, s->topic[kind], NULL);
-    int32_t n = 0;
-
-    if (topic != NULL &&
-        rd_kafka_metadata(s->rk, 0, topic, &md, SOURCE_LOW_MS) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        md->topic_cnt == 1 && md->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        n = md->topics[0].partition_cnt;
-    if (md != NULL)
-        rd_kafka_metadata_destroy(md);
-    if (topic != NULL)
-        rd_kafka_topic_destroy(topic);
-    return n;
-}
-
 struct orphans {
     unsigned count;
     enum topic_kind kind; /* of the first */
@@ -122,11 +105,15 @@ static bool find_orphans(struct source *s, const struct rd_kafka_group_info *gro
 {
     *ret = (struct orphans){ 0 };
     for (enum topic_kind kind = TOPIC_USAGE; kind <= TOPIC_ACCOUNTS; kind++) {
-        int32_t n = partitions_of(s, kind);
+        struct kafka_topic topic;
         bool *has_owner;
+        int32_t n;
 
-        if (n == 0)
+        if (kafka_topic_ask(s->rk, s->topic[kind], SOURCE_LOW_MS, &topic) !=
+                RD_KAFKA_RESP_ERR_NO_ERROR ||
+            topic.partitions == 0)
             return false;
+        n = topic.partitions;
         has_owner = xcalloc((size_t)n, sizeof(*has_owner));
         for (int i = 0; i < group->member_cnt; i++)
             mark(&group->members[i], s->topic[kind], has_owner, n);

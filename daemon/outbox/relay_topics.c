@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "kafka/topic.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -80,31 +81,23 @@ static void complain_missing(struct relay *r, enum outbox o)
 static enum relay_step look(struct relay *r, enum outbox o)
 {
     struct relay_topic *t = &r->topic[o];
-    const struct rd_kafka_metadata *md = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(r->producer, t->name, NULL);
+    struct kafka_topic found;
     enum relay_step step = STEP_DONE;
     rd_kafka_resp_err_t err;
     char why[KAFKA_DENIAL_MAX];
 
     atomic_fetch_add(&r->beat, 1);
-    err = topic ? rd_kafka_metadata(r->producer, 0, topic, &md, 2 * RELAY_SLICE_MS)
-                : rd_kafka_last_error();
+    err = kafka_topic_ask(r->producer, t->name, 2 * RELAY_SLICE_MS, &found);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    t->partitions = 0;
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        t->partitions = md->topics[0].partition_cnt;
-    else if (kafka_classify((int)err) != KAFKA_NO_TOPIC)
+        err = found.err;
+    t->partitions = found.partitions;
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR && kafka_classify((int)err) != KAFKA_NO_TOPIC)
         step =
             relay_failed(r, "asking Kafka for the topic %s: %s", t->name, why_denied(r, err, why));
     if (step == STEP_DONE && t->partitions == 0)
         complain_missing(r, o);
     else if (step == STEP_DONE && complaint_over(&t->missing))
         log_notice("relay: the topic %s is there", t->name);
-    if (md != NULL)
-        rd_kafka_metadata_destroy(md);
-    if (topic != NULL)
-        rd_kafka_topic_destroy(topic);
     return step;
 }
 
