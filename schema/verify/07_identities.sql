@@ -2,13 +2,13 @@
 -- booked in, where keys of its month are kept; a key's entry exists and is of that event; a parked
 -- message has the key of what it says it is. The key is the first half of SHA-256 over
 -- ("debitd/event/v1", source, id), each with its length.
-WITH kept AS MATERIALIZED (
-    SELECT min(to_date(right(k.relname, 7), 'YYYY_MM'))::timestamp AT TIME ZONE 'UTC' AS since
+WITH leaf AS (
+    SELECT to_date(right(k.relname, 7), 'YYYY_MM') AS first
       FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass
+), kept AS MATERIALIZED (
+    SELECT min(m.first)::timestamp AT TIME ZONE 'UTC' AS since FROM leaf m
 ), month AS MATERIALIZED ( -- those that have keys: a look at each leaf, for no index knows
-    SELECT m.first
-      FROM (SELECT to_date(right(k.relname, 7), 'YYYY_MM') AS first
-              FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass) m
+    SELECT m.first FROM leaf m
      CROSS JOIN LATERAL (SELECT FROM debitd.event_key k WHERE k.month >= m.first AND k.month < (m.first + interval '1 month')::date LIMIT 1) k
 ), source AS MATERIALIZED ( -- what the keys of its events begin with
     SELECT n.name_id, '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head

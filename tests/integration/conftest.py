@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,30 +70,21 @@ def seed():
 
 @pytest.fixture(scope="session")
 def kafka():
-    server = Kafka()
-    try:
+    with closing(Kafka()) as server:
         yield server.start()
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")
 def postgres():
-    server = Postgres()
-    try:
+    with closing(Postgres()) as server:
         yield server.start()
-    finally:
-        server.close()
 
 
 @pytest.fixture
 def server():
     """A PostgreSQL of the test's own."""
-    made = Postgres()
-    try:
+    with closing(Postgres()) as made:
         yield made.start()
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Three brokers: leaders die, stand still and move while usage flows, and alerts and dead letters go out."""
 
 import random
+from contextlib import closing
 
 import pytest
 
@@ -12,11 +13,8 @@ from tests.rig.world import World
 
 @pytest.fixture(scope="module")
 def cluster():
-    servers = Cluster()
-    try:
+    with closing(Cluster()) as servers:
         yield servers.start()
-    finally:
-        servers.close()
 
 
 @pytest.fixture

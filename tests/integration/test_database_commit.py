@@ -10,8 +10,7 @@ from tests.integration.database_faults import (
 )
 from tests.rig.proxy import Proxy
 
-RESOLVING = ("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-             " AND query LIKE '%an unanswered COMMIT landed%' AND application_name LIKE 'debitd/writer%'")
+RESOLVING = WAITING_WRITERS + " AND query LIKE '%an unanswered COMMIT landed%'"
 
 
 def booked_in(admin):

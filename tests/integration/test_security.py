@@ -1,6 +1,7 @@
 """Servers that ask who comes in, with the settings that docs/security.md shows: what works, and what is said where it does not."""
 
 import re
+from contextlib import closing
 
 import pytest
 
@@ -36,11 +37,8 @@ def authority(folder):
 
 @pytest.fixture(scope="module")
 def secure_kafka(authority):
-    server = SecureKafka(authority, {"debitd": PASSWORD, "rich": PASSWORD})
-    try:
+    with closing(SecureKafka(authority, {"debitd": PASSWORD, "rich": PASSWORD})) as server:
         yield server.start()
-    finally:
-        server.close()
 
 
 class Secured:

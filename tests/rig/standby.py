@@ -5,7 +5,7 @@ what it has not received. The primary needs no settings for it: those of Postgre
 """
 
 import itertools
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from .postgres import Postgres
 from .wait import wait_until
@@ -76,8 +76,5 @@ class Standby(Postgres):
 @contextmanager
 def standby_of(primary, **options):
     """A Standby that runs until the end of the block."""
-    made = Standby(primary, **options)
-    try:
+    with closing(Standby(primary, **options)) as made:
         yield made.start()
-    finally:
-        made.close()
