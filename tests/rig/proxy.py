@@ -107,7 +107,8 @@ class Connection:
             if cutting:
                 chunk = chunk[:stop - start]
             if self.proxy.spoils[way] and len(chunk) >= self.proxy.spoils[way]:
-                chunk = chunk[:-100] + bytes([chunk[-100] ^ 1]) + chunk[-99:]
+                middle = len(chunk) // 2
+                chunk = chunk[:middle] + bytes([chunk[middle] ^ 1]) + chunk[middle + 1:]
             for position in [p for p in self.flips[way] if start <= p < start + len(chunk)]:
                 at, mask = position - start, self.flips[way].pop(position)
                 chunk = chunk[:at] + bytes([chunk[at] ^ mask]) + chunk[at + 1:]
@@ -205,7 +206,7 @@ class Proxy:
             listener.close()
 
     def spoil(self, way, least):
-        """From now on damages each piece of at least `least` bytes that goes that way, near its end. 0: no more."""
+        """From now on damages each piece of at least `least` bytes that goes that way, in its middle. 0: no more."""
         with self.changed:
             self.spoils[way] = least
 
