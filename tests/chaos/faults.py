@@ -267,6 +267,7 @@ class Faults:
 
     def _failed_over(self, step):
         self._unlock(step)
+        self.world.commits_lost |= step.argument != "sync"
         if step.argument != "the old one lives on":
             self.world.postgres.crash()
         self._old.append(self.world.fail_over(self._standby))

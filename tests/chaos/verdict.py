@@ -7,6 +7,7 @@ import psycopg
 from tests.model.books import Books
 from tests.model.catalogue import shipped
 from tests.model.compare import judge
+from tests.rig.judged import published
 from tests.rig.wait import wait_until
 
 from .fleet import Failure, ready
@@ -77,8 +78,7 @@ class Verdict:
     def _books(self):
         world, stream = self.world, self.stream
         with world.postgres.connect(world.name) as connection:
-            found = judge(Books(shipped(), stream.now), stream.messages, connection, world.topic_messages("alerts"),
-                          world.topic_messages("deadletter"))
+            found = judge(Books(shipped(), stream.now), stream.messages, connection, *published(world))
         verify = world.debitctl("verify", json=False, expect=None)
         if verify.code:
             found.append(f"debitctl verify exits with {verify.code}: {verify.out}{verify.err}")

@@ -10,9 +10,12 @@ from collections import Counter
 import pytest
 
 from tests.integration.test_database_rewind import go_back, keep, restorable  # noqa: F401
+from tests.rig.daemon import TOP
+from tests.rig.judged import published
 
 SOON = {"properties": [["session.timeout.ms", "2000"], ["heartbeat.interval.ms", "300"]]}
 ACCOUNTS = [f"acct-{n}" for n in range(6)]
+ROOM = '{ name = "room"; unit = "EUR"; kind = "postpaid"; fee = "0"; quotas = ({ metric = "signatures"; included = "50"; }); }'
 
 
 def on_a_new_timeline(copy):
@@ -97,6 +100,35 @@ def test_what_a_failover_lost_is_not_published_twice_though_the_relay_died_befor
     use(world, 2)
     world.wait_booked(total=1 + 2 * len(ACCOUNTS))
     assert each_once(world) == (2 * len(ACCOUNTS), 9)
+
+
+def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays_there_and_is_told(restorable):  # noqa: F811
+    """In the past that is lost the usage came before the plan that has room for it, and no catalogue knew that plan."""
+    world = restorable
+    world.catalog()
+    world.account("account.opened", "acct-0", plan="quota-free")
+    daemon = world.start(kafka=SOON)
+    world.wait_booked(total=0)
+    copy = keep(world)
+    world.wait(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%relay%'"), "the relay to be back")
+    world.usage("acct-0", metric="signatures", service="signaturit", quantity=5)
+    world.wait_booked(total=1)
+    world.account("plan.assigned", "acct-0", plan="room")
+    world.wait_booked(total=1)
+    daemon.kill()
+    go_back(world, copy)
+    shipped = (TOP / "etc" / "catalog.conf").read_text()
+    world.catalog(shipped.replace('{ name = "quota-free"', ROOM + ',{ name = "quota-free"'))
+    again = world.start(kafka=SOON)  # reads the accounts to their end first
+    world.wait_booked(total=1)
+    assert world.sql("SELECT * FROM api.alert") == world.sql("SELECT * FROM api.rejected") == []
+    assert [raised["data"]["threshold"] for raised in world.alerts()] == [80, 100]
+    for kind, count in ("alerts", 2), ("deadletter", 1):
+        assert f"{count} messages of ours on the topic {world.topics[kind]} are not in the database" in again.text()
+    assert [len(messages) for messages in published(world)] == [2, 1]
+    world.commits_lost = True
+    assert [len(messages) for messages in published(world)] == [0, 0]
+    world.verify()
 
 
 def test_another_group_on_the_same_topics_keeps_nothing_back(restorable):  # noqa: F811
