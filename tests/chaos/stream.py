@@ -1,6 +1,6 @@
-"""The stream of a world: rounds of tests/model's generator, sent by two producers while the faults go on.
+"""The stream of a world: rounds of tests/model's generator, sent by two services while the faults go on.
 
-Producers send again what brokers that died had not answered, so where a message has come to stand is not taken from
+Services send again what brokers that died had not answered, so where a message has come to stand is not taken from
 what was sent but read back from the topics: each message bears its number in a header.
 """
 
@@ -15,6 +15,7 @@ from tests.rig.wait import GaveUp, wait_until
 
 from .fleet import Failure
 from .plan import PHASES
+from .service import Service
 
 NUMBER = "chaos-number"
 AT_ONCE = 10           # messages between two looks at the clock
@@ -29,7 +30,7 @@ class Stream(Judged):
         self.messages, self._round, self._drawn = [], -1, []
         self._ends = {}
         # The second one is a service that sends again what another has sent: to another partition, at times.
-        self.producers = events.Sender(world.kafka.bootstrap), events.Sender(world.kafka.bootstrap)
+        self.services = Service(world.kafka.bootstrap), Service(world.kafka.bootstrap)
 
     def draw(self, plan):
         """The messages of the next round."""
@@ -56,10 +57,10 @@ class Stream(Judged):
                 if at % AT_ONCE == 0:
                     due = began + lasts * at / len(messages)
                     wait_until(lambda: time.monotonic() >= due, lasts + DELIVERY_S, "the next message's time", interval=0.01)
-                self.producers["resent" in message.note].send(
+                self.services["resent" in message.note].send(
                     message.topic, message.value, message.key, message.headers, message.partition, message.timestamp_ms)
-            for producer in self.producers:
-                producer.flush(DELIVERY_S)
+            for service in self.services:
+                service.flush(DELIVERY_S)
         except Exception as error:  # told by sent(), in the thread that asks
             self._trouble = error
 
@@ -67,7 +68,7 @@ class Stream(Judged):
         """Waits for the end of sending, then learns where each message stands. The servers must be up."""
         self._thread.join()
         if self._trouble:
-            raise Failure(f"the producers: {self._trouble}")
+            raise Failure(f"the services: {self._trouble}")
         wanted = {dict(message.headers)[NUMBER]: message for message in self._sent}
         missing = set(wanted)
 

@@ -65,17 +65,22 @@ class Message:
 
 
 class Sender:
-    """A producer whose flush() fails unless every message was taken."""
+    """A producer whose flush() fails unless every message was taken. `fatal`: why it can take no more, ever."""
 
     def __init__(self, bootstrap):
-        self.failures = []
+        self.failures, self.fatal = [], None
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
             "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 5000,  # then a stopped broker is given up
             "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 1000000})
+            "queue.buffering.max.messages": 1000000, "error_cb": self._failed})
 
-    def send(self, topic, value, key=None, headers=None, partition=None, timestamp_ms=None):
+    def _failed(self, error):
+        if error.fatal():
+            self.fatal = error
+
+    def send(self, topic, value, key=None, headers=None, partition=None, timestamp_ms=None, taken=lambda: None):
+        """taken() is called, by a later send() or flush(), once brokers have acknowledged it."""
         options = {}
         if partition is not None:
             options["partition"] = partition
@@ -83,12 +88,15 @@ class Sender:
             options["timestamp"] = timestamp_ms
         if headers:
             options["headers"] = list(headers)
-        self.producer.produce(topic, value=value, key=key, on_delivery=self._delivered, **options)
+        self.producer.produce(topic, value=value, key=key, **options,
+                              on_delivery=lambda error, message: self._delivered(error, message, taken))
         self.producer.poll(0)
 
-    def _delivered(self, error, message):
+    def _delivered(self, error, message, taken):
         if error is not None:
             self.failures.append(f"{message.topic()}/{message.partition()}: {error}")
+        else:
+            taken()
 
     def flush(self, timeout=30):
         left = self.producer.flush(timeout)

@@ -1,0 +1,56 @@
+"""A service that publishes events, as services do: with an idempotent producer, and a new one where that is given up.
+
+Brokers that die may leave librdkafka with a sequence of messages that it cannot go on with (fatal: "out of order sequence
+number"). What nobody has acknowledged by then is sent again by the next producer, in its order, and may stand on its topic
+twice: that is what the identity of an event is for.
+"""
+
+import itertools
+
+from confluent_kafka import KafkaException
+
+from tests.rig import events
+
+PRODUCERS = 10  # one after the other: more trouble than that is of another kind
+
+
+class Service:
+    def __init__(self, bootstrap):
+        self._bootstrap, self._numbers = bootstrap, itertools.count()
+        self._open = {}  # what is not acknowledged: number -> message, in the order of send()
+        self.producers = 0
+        self._begin()
+
+    def _begin(self):
+        self.producers += 1
+        self.sender = events.Sender(self._bootstrap)
+
+    def send(self, *message):
+        """As Sender.send()."""
+        number = next(self._numbers)
+        self._open[number] = message
+        self._trying(lambda: self._send(number))
+
+    def _send(self, number):
+        self.sender.send(*self._open[number], taken=lambda: self._open.pop(number, None))
+
+    def flush(self, timeout):
+        """Until every message is acknowledged, or AssertionError."""
+        self._trying(lambda: self.sender.flush(timeout))
+        assert not self._open, f"{len(self._open)} messages were neither taken nor refused"
+
+    def _trying(self, work):
+        """Does it, or hands all that is open to the next producer and flushes that, if this one is given up."""
+        try:
+            work()
+        except (AssertionError, KafkaException):
+            self.sender.producer.poll(0)  # which tells of what is fatal
+            if not self.sender.fatal or self.producers == PRODUCERS:
+                raise
+            self._begin()
+            self._trying(self._again)
+
+    def _again(self):
+        for number in list(self._open):
+            self._send(number)
+        self.sender.flush(120)
