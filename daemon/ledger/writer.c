@@ -244,17 +244,15 @@ static void book(struct writer *w, void **message, size_t n)
     atomic_fetch_sub(&w->in_flight, n);
 }
 
-/* An idle writer takes what is there at once; one that comes straight from a batch lets the next
- * one fill for a moment. */
-static size_t gather(struct writer *w, void **message, size_t max, int64_t max_delay_us)
+/* An idle writer takes what is there at once. One that comes straight from a batch lets the next one
+ * fill until `until_us`. */
+static size_t gather(struct writer *w, void **message, size_t max, int64_t until_us)
 {
     size_t n = queue_take(&w->queue, message, max, 0);
-    bool busy = n > 0;
-    if (!busy)
-        n = queue_take(&w->queue, message, max, IDLE_WAIT_US);
-    int64_t until = monotonic_us() + max_delay_us;
-    while (busy && n < max && !atomic_load(&w->stopping)) {
-        int64_t left = until - monotonic_us();
+    if (n == 0)
+        return queue_take(&w->queue, message, max, IDLE_WAIT_US);
+    while (n < max && !atomic_load(&w->stopping)) {
+        int64_t left = until_us - monotonic_us();
         if (left <= 0)
             break;
         n += queue_take(&w->queue, message + n, max - n, left);
@@ -268,6 +266,7 @@ static void *writer_main(void *arg)
     size_t capacity = 0;
     void **message = NULL;
     size_t queued = 0;
+    int64_t gathered_us = 0; /* the oldest of what is in the queue came since then */
     do {
         pthread_mutex_lock(&w->lock);
         size_t max = w->settings.max_events;
@@ -278,7 +277,8 @@ static void *writer_main(void *arg)
             capacity = max;
         }
         writer_beat(w);
-        size_t n = gather(w, message, max, delay);
+        size_t n = gather(w, message, max, gathered_us + delay);
+        gathered_us = monotonic_us();
         if (n) {
             FAULT_POINT("writer.gathered");
             book(w, message, n);

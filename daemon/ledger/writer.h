@@ -22,7 +22,8 @@ struct writer_settings {
     size_t queue_bytes;
     /* may change by writer_reload */
     size_t max_events; /* of one batch */
-    /* a writer that comes straight from a batch waits this long at most for the next to fill */
+    /* a writer that comes straight from a batch lets the next one fill, but no message waits longer
+     * than this for others */
     int64_t max_delay_us;
     struct ingest_settings ingest; /* default_plan is copied */
     struct catalogue *price_file;  /* a reference of its own is taken; NULL: none */
