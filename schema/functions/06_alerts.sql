@@ -45,12 +45,13 @@ $$;
 -- Builds alerts and puts them into the outbox; parallel arrays, one element an alert. What is there
 -- already (the same rule, payer, metric, period, threshold and event) stays as it is. Platform
 -- alerts have payer_id null. Returns how many are new. The caller holds the payers' locks: an alert
--- tells the payer's unit.
+-- tells the payer's unit. Planned once a session: a plan for each call costs as much as an alert.
+-- enable_seqscan: see lock_accounts.
 CREATE OR REPLACE FUNCTION debitd.raise_alerts(seq bigint[], type text[], payer_id bigint[], metric_id integer[],
     period_start date[], threshold numeric[], entry_id bigint[], used numeric[], included numeric[], balance numeric[],
     source text[], event_id text[], service text[], model text[], metric text[], component text[],
     raised_at timestamptz) RETURNS integer
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     at_moment CONSTANT timestamptz := raised_at;
