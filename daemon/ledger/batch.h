@@ -89,6 +89,7 @@ struct usage_state { /* what was used before, and what this run adds */
     int64_t events;
     int32_t currency_id;
     amount_t cost, charge, overage_charge;
+    bool wanted; /* `used` is what the database says; of a month that was not asked for it is not */
     bool touched;
 };
 

@@ -198,6 +198,7 @@ static void book_usage(struct ingest *g, struct item *it)
     struct usage_state *used = catalogue_has_metric(g->catalogue, u->metric)
                                    ? run_usage(g, p->payer_id, it->metric_id, month, false)
                                    : NULL;
+    ASSERT(!used || used->wanted);
     quantity_t before = used ? used->used : 0;
     struct rating_context ctx = {
         .catalogue = g->catalogue,
@@ -353,6 +354,7 @@ static void book_void(struct ingest *g, struct item *it)
     ASSERT(p != NULL);
     int32_t month = month_of_day(o->counted_on);
     struct usage_state *used = run_usage(g, o->payer_id, o->metric_id, month, false);
+    ASSERT(used->wanted);
     amount_t back =
         p->plan ? rate_void(p->plan, o->metric, o->kind, -o->amount, o->quantity, used->used)
                 : -o->amount;

@@ -343,47 +343,31 @@ static struct payer_state *want_payer(struct ingest *g, int64_t payer_id)
     return p;
 }
 
-struct distinct { /* small sets of metric ids and months */
-    int32_t *value;
-    size_t count, capacity;
-};
-static void distinct_add(struct ingest *g, struct distinct *d, int32_t v)
+static void want_usage(struct ingest *g, int64_t payer_id, int32_t metric_id, int32_t day)
 {
-    for (size_t i = 0; i < d->count; i++)
-        if (d->value[i] == v)
-            return;
-    if (d->count == d->capacity) {
-        size_t more = d->capacity ? 2 * d->capacity : 16;
-        int32_t *grown = arena_alloc(&g->run_arena, more * sizeof *grown);
-        if (d->count)
-            memcpy(grown, d->value, d->count * sizeof *grown);
-        d->value = grown;
-        d->capacity = more;
-    }
-    d->value[d->count++] = v;
+    run_usage(g, payer_id, metric_id, month_of_day(day), false)->wanted = true;
 }
 
+/* What the payers have used, of the metrics and in the months that may be added to. */
 static void send_usage_rows(struct ingest *g)
 {
-    struct distinct metrics = { 0 }, months = { 0 };
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
-        if (!is_event(it) || it->e.kind != USAGE_RECORDED)
-            continue;
-        distinct_add(g, &months, month_of_day(day_of_time(it->e.time_us)));
-        if (catalogue_has_metric(g->catalogue, it->e.metric)) /* else it will be parked */
-            distinct_add(g, &metrics, it->metric_id);
+        if (is_event(it) && it->e.kind == USAGE_RECORDED && it->payer &&
+            catalogue_has_metric(g->catalogue, it->e.metric)) /* else it will be parked */
+            want_usage(g, it->payer->payer_id, it->metric_id, day_of_time(it->e.time_us));
     }
-    for (struct original *n = g->originals; n; n = n->hh.next) {
-        distinct_add(g, &months, month_of_day(n->e.counted_on));
-        distinct_add(g, &metrics, n->e.metric_id);
+    for (struct original *n = g->originals; n; n = n->hh.next)
+        want_usage(g, n->e.payer_id, n->e.metric_id, n->e.counted_on);
+    pg_args_reset(&g->args);
+    int payers = pg_arg_array(&g->args, PG_INT8);
+    int metrics = pg_arg_array(&g->args, PG_INT4);
+    int months = pg_arg_array(&g->args, PG_DATE);
+    for (const struct usage_state *u = g->usage; u; u = u->hh.next) {
+        pg_put_int8(&g->args, payers, u->key.payer_id);
+        pg_put_int4(&g->args, metrics, u->key.metric_id);
+        pg_put_day(&g->args, months, u->key.start);
     }
-    int m = pg_arg_array(&g->args, PG_INT4);
-    for (size_t i = 0; i < metrics.count; i++)
-        pg_put_int4(&g->args, m, metrics.value[i]);
-    int d = pg_arg_array(&g->args, PG_DATE);
-    for (size_t i = 0; i < months.count; i++)
-        pg_put_day(&g->args, d, months.value[i]);
     pg_pipeline_send(g->pg, &g->st->usage_rows, &g->args);
 }
 
@@ -404,7 +388,8 @@ static enum pg_outcome take_payers(struct ingest *g)
         p->currency_id = pg_null(r, i, 4) ? 0 : (int32_t)pg_int(r, i, 4);
         p->balance = pg_amount(r, i, 5);
         p->had_charge = pg_int(r, i, 6);
-        if (!pg_int(r, i, 7)) /* another plan since the statement began, and not all of it is seen */
+        if (!pg_int(r, i,
+                    7)) /* another plan since the statement began, and not all of it is seen */
             o = PG_RETRY;
     }
     return o;
@@ -467,8 +452,8 @@ static enum pg_outcome refresh_stale(struct ingest *g)
         if (!is_event(it))
             continue;
         it->account = account_cache_find(&g->accounts, it->e.account);
-        it->payer = it->account ? run_payer(g, it->account->payer_id) : NULL;
-        if (it->account && (!it->payer || it->payer->version != it->account->version))
+        struct payer_state *p = it->account ? run_payer(g, it->account->payer_id) : NULL;
+        if (p != it->payer || (p && p->version != it->account->version))
             return PG_RETRY;
     }
     return PG_DONE;
@@ -478,8 +463,7 @@ static enum pg_outcome second_flight(struct ingest *g)
 {
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        if (it->account)
-            it->payer = want_payer(g, it->account->payer_id);
+        it->payer = it->account ? want_payer(g, it->account->payer_id) : NULL;
     }
     for (struct original *n = g->originals; n; n = n->hh.next)
         want_payer(g, n->e.payer_id);

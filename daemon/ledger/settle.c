@@ -18,6 +18,10 @@
 #define AGAIN_MOST_US  200000
 #define WAIT_US        1000000
 
+/* Every access is by key; plans that a session made while the tables were young and small would
+ * otherwise read them whole, for every batch, until the next ANALYZE. */
+static const char session_settings[] = "SET enable_seqscan = off";
+
 bool writer_connect(struct writer *w)
 {
     struct error e = { 0 };
@@ -27,9 +31,10 @@ bool writer_connect(struct writer *w)
     for (;;) {
         pg_close(TAKE(w->pg));
         w->ingest.pg = NULL;
-        if (pg_open(w->settings.conninfo, w->settings.name, &w->pg, &e) == 0)
+        if (pg_open(w->settings.conninfo, w->settings.name, &w->pg, &e) == 0 &&
+            pg_script(w->pg, "setting up the session", session_settings, &e) == PG_DONE)
             break;
-        w->pg = NULL;
+        pg_close(TAKE(w->pg));
         if (complaint_due(&w->complaint, monotonic_us(), &repeats))
             log_error(
                 "%s: %s (repeated %u times; nothing is lost, booking goes on when it answers)",

@@ -199,6 +199,32 @@ def test_a_plan_that_is_assigned_while_its_payer_is_waited_for_is_the_one_that_c
     world.verify()
 
 
+@pytest.mark.world(partitions=1)
+def test_an_account_that_moves_to_another_payer_of_the_batch_while_that_waits_is_charged_there(world):
+    """Usage of the old payer, of the new one and of what moves: what the new one has used is asked for anew."""
+    world.catalog()
+    for firm in "old", "new":
+        world.account("account.opened", firm, plan="quota-starter")
+    world.account("account.opened", "moves", parent="old")
+    daemon = world.start()
+    world.wait_booked()
+    world.usage("new", metric="signatures", service="signaturit", quantity=2)  # 3 are included
+    world.usage("moves", metric="signatures", service="signaturit", quantity="0.25")
+    world.wait_booked(total=2)
+    with world.postgres.connect(world.name, autocommit=False) as owner:
+        owner.execute("SELECT api.account_update('move', 'moves', parent => 'new')")
+        world.usage("new", metric="sms", service="twilio", quantity=1)
+        world.usage("moves", metric="signatures", service="signaturit", quantity=2, id="moved")
+        world.flush()
+        world.wait(lambda: world.sql(WAITING_WRITERS), "the writer to wait for the payers")
+        owner.commit()
+    world.wait_booked(total=4)
+    assert daemon.running, daemon.tail()
+    # 2 of 3 were used: one of the two is overage, at 2.00 EUR
+    assert world.sql("SELECT payer_id, amount FROM api.ledger WHERE event_id = 'moved'") == [{"payer_id": "new", "amount": -2}]
+    world.verify()
+
+
 @pytest.mark.world(partitions=2)
 def test_a_database_that_crashes_loses_and_doubles_nothing(world):
     opened(world)
