@@ -3,7 +3,8 @@
 Produced -> visible in api.ledger, and produced -> its alert read by a read_committed consumer, from the moment of
 produce(). Of single events api.ledger itself is asked. Among many it is the position that is looked at, in a loop of one
 thread that also produces and reads the alerts: the position moves in the transaction that books the entry, so both
-become visible at once. What it reports is late by up to one turn of the loop, which is reported as well.
+become visible at once. Of that, how long the broker took to acknowledge the event is told apart. What it reports is late
+by up to one turn of the loop, which is reported as well.
 """
 
 import json
@@ -144,6 +145,7 @@ class Flow(Ends):
         super().__init__(world)
         self.messages = messages  # as CrossingStream makes them
         self.sent = []            # the moment of produce() of each message
+        self.acknowledged = {}    # number of the message -> when the loop learned that the broker has it
         self.places = {}          # (partition, offset) -> number of the message
         self.seen = {}            # partition -> offset up to which entries are visible
         self.visible, self.alerts, self.turns = {}, {}, []
@@ -160,6 +162,7 @@ class Flow(Ends):
     def delivered(self, error, message, number):
         if error is not None:
             raise RuntimeError(f"an event was not taken: {error}")
+        self.acknowledged[number] = time.monotonic()
         self.places[message.partition(), message.offset()] = number
 
     def look(self):
@@ -204,6 +207,8 @@ class Flow(Ends):
         counted = range(1, len(self.messages))
         visible = {self.places[place]: seen for place, seen in self.visible.items()}
         return {"events_per_s": (len(counted) - 1) / (self.sent[-1] - self.sent[1]),
+                "acknowledged": quantiles([self.acknowledged[number] - self.sent[number] for number in counted]),
+                "booked": quantiles([max(0, visible[number] - self.acknowledged[number]) for number in counted]),
                 "visible": quantiles([visible[number] - self.sent[number] for number in counted]),
                 "alert": quantiles([self.alerts[id] - self.sent[number] for number in counted
                                     if (id := self.messages[number][2])]),

@@ -27,6 +27,8 @@ def latency(report, found):
              f"  {'ms':36}{'n':>8}{'p50':>9}{'p99':>9}{'p99.9':>9}{'max':>9}"]
     for title, row in (("alone: produced -> in api.ledger", found["visible"]),
                        ("alone: produced -> alert read", found["alert"]),
+                       ("at rate: produced -> acknowledged", found["at_rate"]["acknowledged"]),
+                       ("at rate: from then -> in api.ledger", found["at_rate"]["booked"]),
                        ("at rate: produced -> in api.ledger", found["at_rate"]["visible"]),
                        ("at rate: crossing -> alert read", found["at_rate"]["alert"])):
         lines.append(f"  {title:36}{row['n']:8,}{row['p50_ms']:9.1f}{row['p99_ms']:9.1f}{row['p999_ms']:9.1f}{row['max_ms']:9.1f}")
