@@ -1,10 +1,11 @@
-"""A service that publishes events, as services do: with an idempotent producer, and a new one where that is given up.
+"""A service that publishes events, as services do: with an idempotent producer, and a new one where that is of no more use.
 
 Brokers that die may leave librdkafka with a sequence of messages that it cannot go on with (fatal: "out of order sequence
 number"). What nobody has acknowledged by then is sent again by the next producer, in its order, and may stand on its topic
 twice: that is what the identity of an event is for.
 """
 
+import functools
 import itertools
 
 from confluent_kafka import KafkaException
@@ -15,15 +16,15 @@ PRODUCERS = 10  # one after the other: more trouble than that is of another kind
 
 
 class Service:
-    def __init__(self, bootstrap):
-        self._bootstrap, self._numbers = bootstrap, itertools.count()
+    def __init__(self, bootstrap, **options):
+        self._new_sender, self._numbers = functools.partial(events.Sender, bootstrap, **options), itertools.count()
         self._open = {}  # what is not acknowledged: number -> message, in the order of send()
         self.producers = 0
         self._begin()
 
     def _begin(self):
         self.producers += 1
-        self.sender = events.Sender(self._bootstrap)
+        self.sender = self._new_sender()
 
     def send(self, *message):
         """As Sender.send()."""
@@ -40,12 +41,11 @@ class Service:
         assert not self._open, f"{len(self._open)} messages were neither taken nor refused"
 
     def _trying(self, work):
-        """Does it, or hands all that is open to the next producer and flushes that, if this one is given up."""
+        """Does it; where this producer fails, hands all that is open to the next one and flushes that."""
         try:
             work()
         except (AssertionError, KafkaException):
-            self.sender.producer.poll(0)  # which tells of what is fatal
-            if not self.sender.fatal or self.producers == PRODUCERS:
+            if self.producers == PRODUCERS:
                 raise
             self._begin()
             self._trying(self._again)

@@ -65,19 +65,15 @@ class Message:
 
 
 class Sender:
-    """A producer whose flush() fails unless every message was taken. `fatal`: why it can take no more, ever."""
+    """A producer whose flush() fails unless every message was taken."""
 
-    def __init__(self, bootstrap):
-        self.failures, self.fatal = [], None
+    def __init__(self, bootstrap, **options):
+        self.failures = []
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
             "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 5000,  # then a stopped broker is given up
             "message.max.bytes": 8 * 1024 * 1024, "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 1000000, "error_cb": self._failed})
-
-    def _failed(self, error):
-        if error.fatal():
-            self.fatal = error
+            "queue.buffering.max.messages": 1000000, **{name.replace("_", "."): value for name, value in options.items()}})
 
     def send(self, topic, value, key=None, headers=None, partition=None, timestamp_ms=None, taken=lambda: None):
         """taken() is called, by a later send() or flush(), once brokers have acknowledged it."""
