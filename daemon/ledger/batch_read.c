@@ -388,8 +388,8 @@ static enum pg_outcome take_payers(struct ingest *g)
         p->currency_id = pg_null(r, i, 4) ? 0 : (int32_t)pg_int(r, i, 4);
         p->balance = pg_amount(r, i, 5);
         p->had_charge = pg_int(r, i, 6);
-        if (!pg_int(r, i,
-                    7)) /* another plan since the statement began, and not all of it is seen */
+        /* another plan since the statement began, and not all of it is seen */
+        if (!pg_int(r, i, 7))
             o = PG_RETRY;
     }
     return o;
