@@ -12,7 +12,8 @@ from confluent_kafka import KafkaException
 
 from tests.rig import events
 
-PRODUCERS = 10  # one after the other: more trouble than that is of another kind
+DELIVERY_S = 120  # brokers may be away meanwhile
+PRODUCERS = 10   # one after the other: more trouble than that is of another kind
 
 
 class Service:
@@ -35,9 +36,9 @@ class Service:
     def _send(self, number):
         self.sender.send(*self._open[number], taken=lambda: self._open.pop(number, None))
 
-    def flush(self, timeout):
+    def flush(self):
         """Until every message is acknowledged, or AssertionError."""
-        self._trying(lambda: self.sender.flush(timeout))
+        self._trying(lambda: self.sender.flush(DELIVERY_S))
         assert not self._open, f"{len(self._open)} messages were neither taken nor refused"
 
     def _trying(self, work):
@@ -53,4 +54,4 @@ class Service:
     def _again(self):
         for number in list(self._open):
             self._send(number)
-        self.sender.flush(120)
+        self.sender.flush(DELIVERY_S)

@@ -15,11 +15,10 @@ from tests.rig.wait import GaveUp, wait_until
 
 from .fleet import Failure
 from .plan import PHASES
-from .service import Service
+from .service import DELIVERY_S, Service
 
 NUMBER = "chaos-number"
 AT_ONCE = 10           # messages between two looks at the clock
-DELIVERY_S = 120       # brokers may be away meanwhile
 
 
 class Stream(Judged):
@@ -60,7 +59,7 @@ class Stream(Judged):
                 self.services["resent" in message.note].send(
                     message.topic, message.value, message.key, message.headers, message.partition, message.timestamp_ms)
             for service in self.services:
-                service.flush(DELIVERY_S)
+                service.flush()
         except Exception as error:  # told by sent(), in the thread that asks
             self._trouble = error
 

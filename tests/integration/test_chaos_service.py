@@ -28,9 +28,9 @@ def test_what_nobody_acknowledged_when_a_producer_was_given_up_is_sent_by_the_ne
     for n in range(10):
         service.send("usage", b"%d" % n)
         if n == 4:
-            service.flush(30)
+            service.flush()
             broker.brokers[0].pause()
-    service.flush(30)
+    service.flush()
     assert service.producers == 2
     values = [message.value for message in read_topic(broker.bootstrap, "usage", [0])]
     assert values[:5] == [b"%d" % n for n in range(5)]
@@ -41,5 +41,5 @@ def test_a_message_that_is_refused_is_told(broker):
     service = Service(broker.bootstrap)
     service.send("usage", b"x" * 7 * 1024 * 1024)
     with pytest.raises(AssertionError, match="1 refused.*MSG_SIZE_TOO_LARGE"):
-        service.flush(30)
+        service.flush()
     assert service.producers == PRODUCERS

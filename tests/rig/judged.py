@@ -90,9 +90,13 @@ class Judged:
                 meanwhile(phase)
             self.settle()
 
-    def verdict(self):
-        """Every difference between the model's books and the real ones, as one text."""
+    def differences(self):
+        """Every difference between the model's books and the real ones, in words."""
         world = self.world
         with world.postgres.connect(world.name) as connection:
-            found = judge(Books(shipped(), self.now), self.messages, connection, *published(world))
+            return judge(Books(shipped(), self.now), self.messages, connection, *published(world))
+
+    def verdict(self):
+        """The first of them, as one text."""
+        found = self.differences()
         return "\n".join(found[:40]) + (f"\n… {len(found)} differences" if len(found) > 40 else "")
