@@ -47,6 +47,13 @@ def each_once(world):
     return len(alerts), len(letters)
 
 
+def kept(world):
+    """As keep(); what comes next is published."""
+    copy = keep(world)
+    world.wait(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%relay%'"), "the relay to be back")
+    return copy
+
+
 def published_and_lost(world, daemon):
     """Half of the alerts and letters is published before the copy is made, half after it."""
     world.catalog()
@@ -55,8 +62,7 @@ def published_and_lost(world, daemon):
     world.usage(ACCOUNTS[0], id="first", metric="signatures", service="signaturit", quantity=5)
     world.produce("usage", b"poison before", key=b"k", partition=0)
     world.wait_booked(total=1)
-    copy = keep(world)
-    world.wait(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%relay%'"), "the relay to be back")
+    copy = kept(world)
     use(world, 1)
     world.wait_booked(total=1 + len(ACCOUNTS))
     return copy
@@ -109,8 +115,7 @@ def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays
     world.account("account.opened", "acct-0", plan="quota-free")
     daemon = world.start(kafka=SOON)
     world.wait_booked(total=0)
-    copy = keep(world)
-    world.wait(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%relay%'"), "the relay to be back")
+    copy = kept(world)
     world.usage("acct-0", metric="signatures", service="signaturit", quantity=5)
     world.wait_booked(total=1)
     world.account("plan.assigned", "acct-0", plan="room")

@@ -107,11 +107,9 @@ class Connection:
             if cutting:
                 chunk = chunk[:stop - start]
             if self.proxy.spoils[way] and len(chunk) >= self.proxy.spoils[way]:
-                middle = len(chunk) // 2
-                chunk = chunk[:middle] + bytes([chunk[middle] ^ 1]) + chunk[middle + 1:]
+                chunk = _flipped(chunk, len(chunk) // 2, 1)
             for position in [p for p in self.flips[way] if start <= p < start + len(chunk)]:
-                at, mask = position - start, self.flips[way].pop(position)
-                chunk = chunk[:at] + bytes([chunk[at] ^ mask]) + chunk[at + 1:]
+                chunk = _flipped(chunk, position - start, self.flips[way].pop(position))
             self.passed[way] += len(chunk)
             if self.proxy.recording:
                 self.recorded[way] += chunk
@@ -258,6 +256,10 @@ class Proxy:
         with self.changed:
             self.delay_s, self.rate = delay_s, bytes_per_s
             self.chunk = min(CHUNK, max(1, bytes_per_s // 10)) if bytes_per_s else CHUNK
+
+
+def _flipped(chunk, at, mask):
+    return chunk[:at] + bytes([chunk[at] ^ mask]) + chunk[at + 1:]
 
 
 def _shut(end, how):
