@@ -7,9 +7,11 @@
 -- The balance that the account is paid from: its own, or its payer's. Null: there is no such
 -- account.
 CREATE OR REPLACE FUNCTION api.credit_balance(account text) RETURNS numeric
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT trim_scale(p.balance) FROM debitd.account a JOIN debitd.payer p ON p.payer_id = a.payer_id
-     WHERE a.name = account AND debitd.caller_sees(account)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT trim_scale(p.balance) FROM debitd.account a JOIN debitd.payer p ON p.payer_id = a.payer_id
+             WHERE a.name = account AND debitd.caller_sees(account));
+END
 $$;
 
 -- May the account use that much of the metric now? The first reason against it that applies:
@@ -55,9 +57,11 @@ BEGIN
       FROM debitd.usage u
      WHERE u.payer_id = who.payer_id AND u.metric_id = the_metric
        AND (u.period = 'm' AND u.period_start = this_month OR u.period = 'd' AND u.period_start = today);
-    SELECT e.charge INTO charge
-      FROM debitd.estimate_usage(plan, quota, used_month, NOT who.charged, false, NULL, NULL, the_metric,
-                                 jsonb_build_object('', quantity), at_now) AS e;
+    IF plan.kind = 'prepaid' AND who.charged THEN
+        SELECT e.charge INTO charge
+          FROM debitd.estimate_usage(plan, quota, used_month, false, false, NULL, NULL, the_metric,
+                                     jsonb_build_object('', quantity), at_now) AS e;
+    END IF;
     reason := CASE
         WHEN quota.plan_id IS NULL AND who.charged AND (plan.tariff = 'none' OR plan.tariff = 'fixed' AND NOT EXISTS (
              SELECT FROM debitd.price r WHERE r.plan_name_id = plan.plan_name_id AND r.metric_id = the_metric)) THEN 'unpriced'

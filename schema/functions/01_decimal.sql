@@ -36,6 +36,8 @@ $$;
 
 -- Shortest plain form, as alerts write decimals: no exponent, no trailing zeros.
 CREATE OR REPLACE FUNCTION debitd.plain(value numeric) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT trim_scale(value)::text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN trim_scale(value)::text;
+END
 $$;

@@ -5,24 +5,32 @@
 -- frozen, and a plain look-up in them is sound.
 
 CREATE OR REPLACE FUNCTION debitd.now() RETURNS timestamptz
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT clock_timestamp() + (SELECT b.clock_offset FROM debitd.books b)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN clock_timestamp() + (SELECT b.clock_offset FROM debitd.books b);
+END
 $$;
 
 CREATE OR REPLACE FUNCTION debitd.books_lock() RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT 110386605552740 -- the bytes of "debitd"
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN 110386605552740; -- the bytes of "debitd"
+END
 $$;
 
 -- The month that a moment falls in, in UTC.
 CREATE OR REPLACE FUNCTION debitd.month_of(moment timestamptz) RETURNS date
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT date_trunc('month', moment AT TIME ZONE 'UTC')::date
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN date_trunc('month', moment AT TIME ZONE 'UTC')::date;
+END
 $$;
 
 CREATE OR REPLACE FUNCTION debitd.start_of(day date) RETURNS timestamptz
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT day::timestamp AT TIME ZONE 'UTC'
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN day::timestamp AT TIME ZONE 'UTC';
+END
 $$;
 
 -- now is the moment of booking: it lies within the booking month, whatever the clock says, because

@@ -19,17 +19,23 @@ $$;
 -- The first 128 bits of SHA-256 over length-prefixed parts; the same as hash_parts() of the daemon:
 -- a length is 4 bytes, big endian, an absent part has length ffffffff.
 CREATE OR REPLACE FUNCTION debitd.hash_parts(parts text[]) RETURNS uuid
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT encode(substring(sha256(string_agg(
-               CASE WHEN p.part IS NULL THEN '\xffffffff'::bytea
-                    ELSE int4send(octet_length(p.part)) || convert_to(p.part, 'UTF8') END, ''::bytea ORDER BY p.at))
-               FROM 1 FOR 16), 'hex')::uuid
-      FROM unnest(parts) WITH ORDINALITY AS p (part, at)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bytes bytea := ''::bytea;
+    part  text;
+BEGIN
+    FOREACH part IN ARRAY parts LOOP
+        bytes := bytes || coalesce(int4send(octet_length(part)) || convert_to(part, 'UTF8'), '\xffffffff');
+    END LOOP;
+    RETURN encode(substring(sha256(bytes) FROM 1 FOR 16), 'hex')::uuid;
+END
 $$;
 
 -- True for what contract 1 takes as an id, a name or an optional string: 1-256 bytes without
 -- control characters.
 CREATE OR REPLACE FUNCTION debitd.is_name(value text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(octet_length(value) BETWEEN 1 AND 256 AND value !~ '[\u0001-\u001f\u007f-\u009f]', false)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(octet_length(value) BETWEEN 1 AND 256 AND value !~ '[\u0001-\u001f\u007f-\u009f]', false);
+END
 $$;

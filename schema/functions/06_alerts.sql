@@ -7,39 +7,45 @@
 -- True where that much used has reached threshold percent of included; with included 0 every use
 -- has.
 CREATE OR REPLACE FUNCTION debitd.reached(threshold numeric, included numeric, used numeric) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN included = 0 THEN used > 0 ELSE used * 100 >= threshold * included END
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN included = 0 THEN used > 0 ELSE used * 100 >= threshold * included END;
+END
 $$;
 
 -- The thresholds that lie between two states of one metric's month quota, ascending.
 -- included_before null: there was no quota, so nothing of it was used.
 CREATE OR REPLACE FUNCTION debitd.crossed_thresholds(thresholds numeric[], included_before numeric, used_before numeric,
     included_after numeric, used_after numeric) RETURNS numeric[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(t.threshold ORDER BY t.threshold), '{}')
-      FROM unnest(thresholds) AS t (threshold)
-     WHERE debitd.reached(t.threshold, included_after, used_after)
-       AND (included_before IS NULL OR NOT debitd.reached(t.threshold, included_before, used_before))
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(array_agg(t.threshold ORDER BY t.threshold), '{}')
+              FROM unnest(thresholds) AS t (threshold)
+             WHERE debitd.reached(t.threshold, included_after, used_after)
+               AND (included_before IS NULL OR NOT debitd.reached(t.threshold, included_before, used_before)));
+END
 $$;
 
 -- 100 x used / included, half-even at 6 places; null where nothing is included.
 CREATE OR REPLACE FUNCTION debitd.percent(used numeric, included numeric) RETURNS numeric
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN included <> 0 THEN debitd.mul_div_half_even(used, 100, included, 6) END
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN included <> 0 THEN debitd.mul_div_half_even(used, 100, included, 6) END;
+END
 $$;
 
 -- The balance alerts of an entry, in the order in which they are published. kind: of the plan;
 -- low_balance null: the plan has none.
 CREATE OR REPLACE FUNCTION debitd.balance_alerts(kind text, low_balance numeric, before numeric, after numeric,
     has_charge boolean) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_remove(ARRAY[
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN kind = 'prepaid' THEN array_remove(ARRAY[
                CASE WHEN before >= low_balance AND low_balance > after THEN 'balance.low' END,
                CASE WHEN before > 0 AND 0 >= after THEN 'balance.exhausted' END,
                CASE WHEN has_charge AND before < low_balance AND low_balance <= after THEN 'balance.recovered' END], NULL)
-     WHERE kind = 'prepaid'
-    UNION ALL
-    SELECT '{}'::text[] WHERE kind IS DISTINCT FROM 'prepaid'
+           ELSE '{}' END;
+END
 $$;
 
 -- Builds alerts and puts them into the outbox; parallel arrays, one element an alert. What is there

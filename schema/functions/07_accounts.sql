@@ -32,8 +32,13 @@ $$;
 -- The plan of that name: the version in force, or of a plan that the catalogue has no more, its
 -- last one.
 CREATE OR REPLACE FUNCTION debitd.plan_named(p_name_id integer) RETURNS debitd.plan
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p FROM debitd.plan p WHERE p.plan_name_id = p_name_id ORDER BY p.until IS NULL DESC, p.plan_id DESC LIMIT 1
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found debitd.plan;
+BEGIN
+    SELECT p.* INTO found FROM debitd.plan p WHERE p.plan_name_id = p_name_id ORDER BY p.until IS NULL DESC, p.plan_id DESC LIMIT 1;
+    RETURN found;
+END
 $$;
 
 -- Books one entry on a payer that is locked, and raises its balance alerts. event: source, id,
@@ -117,24 +122,30 @@ $$;
 -- period exceed those that plans have granted in the booking month already. 0: none.
 CREATE OR REPLACE FUNCTION debitd.grants_due(p_plan debitd.plan, p_welcome boolean, p_granted numeric,
     OUT welcome numeric, OUT credits numeric)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN p_welcome THEN coalesce(p_plan.welcome, 0) ELSE 0 END,
-           greatest(coalesce(p_plan.credits_per_period, 0) - p_granted, 0)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    welcome := CASE WHEN p_welcome THEN coalesce(p_plan.welcome, 0) ELSE 0 END;
+    credits := greatest(coalesce(p_plan.credits_per_period, 0) - p_granted, 0);
+END
 $$;
 
 -- The entries that make up these grants.
 CREATE OR REPLACE FUNCTION debitd.grant_amounts(p_welcome numeric, p_credits numeric) RETURNS numeric[]
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN p_welcome > 0 THEN ARRAY[p_welcome] ELSE '{}' END || CASE WHEN p_credits > 0 THEN ARRAY[p_credits] ELSE '{}' END
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN p_welcome > 0 THEN ARRAY[p_welcome] ELSE '{}' END || CASE WHEN p_credits > 0 THEN ARRAY[p_credits] ELSE '{}' END;
+END
 $$;
 
 -- Notes that plans have granted that much in the month of booking.
 CREATE OR REPLACE FUNCTION debitd.note_credits(p_payer_id bigint, p_credits numeric, p_month date) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE debitd.payer p
        SET granted_by_plans = trim_scale(p_credits + CASE WHEN p.granted_month = p_month THEN p.granted_by_plans ELSE 0 END),
            granted_month = p_month
-     WHERE p.payer_id = p_payer_id AND p_credits > 0
+     WHERE p.payer_id = p_payer_id AND p_credits > 0;
+END
 $$;
 
 -- Locks the payers of an account and of the parent it names. False, and nothing locked: what they

@@ -62,8 +62,9 @@ $$;
 -- The members of data by type: name, text of a name's bounds; flag; names; amount, signed; later:
 -- known, but not in this version. '!': required.
 CREATE OR REPLACE FUNCTION debitd.operation_members(p_type text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE p_type
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE p_type
         WHEN 'account.opened'    THEN '{"plan": "name", "parent": "name", "charged": "flag", "name": "name", "byok": "names"}'
         WHEN 'account.updated'   THEN '{"plan": "name", "parent": "name", "charged": "flag", "name": "name", "byok": "names"}'
         WHEN 'account.closed'    THEN '{"reason": "name"}'
@@ -73,7 +74,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
         WHEN 'credits.refunded'  THEN '{"amount": "amount!", "reference": "name", "reason": "name", "event_source": "later", "event_id": "later"}'
         WHEN 'credits.adjusted'  THEN '{"amount": "signed!", "reason": "name"}'
         WHEN 'invoice.paid'      THEN '{"amount": "amount!", "period": "name!", "reference": "name"}'
-    END::jsonb
+    END::jsonb;
+END
 $$;
 
 -- Why this member cannot be booked; null: it can, as far as one can see from here. Amounts are

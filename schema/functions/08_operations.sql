@@ -116,13 +116,15 @@ $$;
 -- The payer is locked: what was parked under its old plan stands there. Rows that a releaser holds it
 -- will decide by the plan of now, as it has no lock on the payer yet.
 CREATE OR REPLACE FUNCTION debitd.price_again(p_account_id bigint) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE debitd.parked p SET catalogue_version = 0
      WHERE p.parked_id IN (
            SELECT w.parked_id FROM debitd.parked w
             WHERE w.released_at IS NULL AND w.reason = 'unpriced' AND w.waits_for IN (
                   SELECT a.name FROM debitd.account a WHERE a.payer_id = p_account_id OR a.account_id = p_account_id)
-              FOR UPDATE SKIP LOCKED)
+              FOR UPDATE SKIP LOCKED);
+END
 $$;
 
 -- What an operation changes of the account itself, and of the payers it had and has now. All payers
@@ -339,8 +341,11 @@ $$;
 -- and the caller keeps the message.
 CREATE OR REPLACE FUNCTION debitd.account_event(key uuid, digest uuid, source text, id text, type text, account text,
     at timestamptz, data jsonb, OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT o.* FROM debitd.operate(key, digest, source, id, type, account, at, data, false, true) AS o
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT o.* INTO outcome, reason, detail, entry_id
+      FROM debitd.operate(key, digest, source, id, type, account, at, data, false, true) AS o;
+END
 $$;
 
 -- The same for an operation that a person or a program asks for, by debitctl or by SQL: there is no

@@ -2,8 +2,10 @@
 
 -- The first header of that name as text; null: there is none.
 CREATE OR REPLACE FUNCTION debitd.header_text(names bytea[], contents bytea[], name text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT convert_from(contents[array_position(names, convert_to(name, 'UTF8'))], 'UTF8')
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN convert_from(contents[array_position(names, convert_to(name, 'UTF8'))], 'UTF8');
+END
 $$;
 
 -- The operation in a parked message, in either content mode of CloudEvents. The message was decoded

@@ -5,21 +5,27 @@
 -- The account that debitd_account sees; null: none. SECURITY DEFINER: policies cannot look into
 -- the table that they guard.
 CREATE OR REPLACE FUNCTION debitd.own_account() RETURNS bigint
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT a.account_id FROM debitd.account a WHERE a.name = nullif(current_setting('debitd.account', true), '')
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT a.account_id FROM debitd.account a WHERE a.name = nullif(current_setting('debitd.account', true), ''));
+END
 $$;
 
 -- That account and the payers that its entries name: their names are needed to show these.
 CREATE OR REPLACE FUNCTION debitd.named_accounts() RETURNS bigint[]
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT a.past_payers || a.payer_id || a.account_id FROM debitd.account a
-     WHERE a.name = nullif(current_setting('debitd.account', true), '')
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT a.past_payers || a.payer_id || a.account_id FROM debitd.account a
+             WHERE a.name = nullif(current_setting('debitd.account', true), ''));
+END
 $$;
 
 -- Which accounts api.account shows: null where all.
 CREATE OR REPLACE FUNCTION debitd.only_account() RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN row_security_active('debitd.account') AND NOT pg_has_role('debitd_reader', 'USAGE')
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN row_security_active('debitd.account') AND NOT pg_has_role('debitd_reader', 'USAGE')
                      AND NOT pg_has_role('debitd_writer', 'USAGE') AND NOT pg_has_role('debitd_admin', 'USAGE')
-                THEN coalesce(debitd.own_account(), 0) END
+                THEN coalesce(debitd.own_account(), 0) END;
+END
 $$;

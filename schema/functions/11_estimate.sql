@@ -19,15 +19,18 @@ $$;
 
 -- The id of a name; null where it is null or nobody has used it yet: then only '*' fits.
 CREATE OR REPLACE FUNCTION debitd.name_id(p_name text) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT n.name_id FROM debitd.name n WHERE n.name = p_name
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT n.name_id FROM debitd.name n WHERE n.name = p_name);
+END
 $$;
 
 -- The first price that exists in the order of contract 2.7, in that currency or with the rate that
 -- converts it; no row: none. p_plan_name_id null: cost prices.
 CREATE OR REPLACE FUNCTION debitd.find_price(p_plan_name_id integer, p_service_id integer, p_model_id integer, p_metric_id integer,
     p_component_id integer, p_currency_id integer, p_at timestamptz, OUT price numeric, OUT per numeric, OUT rate numeric)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     WITH fit AS (
         SELECT r.price, r.per, r.currency_id,
                4 * (r.service_id IS NULL)::integer + 2 * (r.model_id IS NULL)::integer + (r.component_id IS NULL)::integer AS rank
@@ -38,32 +41,38 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
            AND r.effective_from <= p_at AND (r.effective_until IS NULL OR r.effective_until > p_at)
     )
     SELECT f.price, f.per, CASE WHEN f.currency_id = p_currency_id THEN 1 ELSE x.rate END
+      INTO price, per, rate
       FROM fit f
       JOIN debitd.name currency ON currency.name_id = f.currency_id
       LEFT JOIN debitd.fx x ON x.from_id = f.currency_id AND x.to_id = p_currency_id
            AND x.effective_from <= p_at AND (x.effective_until IS NULL OR x.effective_until > p_at)
      WHERE f.rank = (SELECT min(o.rank) FROM fit o) AND (f.currency_id = p_currency_id OR x.rate IS NOT NULL)
      ORDER BY f.currency_id <> p_currency_id, currency.name
-     LIMIT 1
+     LIMIT 1;
+END
 $$;
 
 -- The sum over the components, each rounded once; null where one has no price. p_quantities:
 -- component -> decimal.
 CREATE OR REPLACE FUNCTION debitd.price_components(p_plan_name_id integer, p_service text, p_model text, p_metric_id integer,
     p_quantities jsonb, p_currency_id integer, p_at timestamptz) RETURNS numeric
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN bool_and(f.price IS NOT NULL)
-                THEN sum(debitd.mul_div_half_even(debitd.read_decimal(q.value) * f.price, f.rate, f.per, 12)) END
-      FROM jsonb_each(p_quantities) AS q (component, value)
-      LEFT JOIN LATERAL debitd.find_price(p_plan_name_id, debitd.name_id(p_service), debitd.name_id(p_model), p_metric_id,
-                                          debitd.name_id(q.component), p_currency_id, p_at) AS f ON true
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT CASE WHEN bool_and(f.price IS NOT NULL)
+                        THEN sum(debitd.mul_div_half_even(debitd.read_decimal(q.value) * f.price, f.rate, f.per, 12)) END
+              FROM jsonb_each(p_quantities) AS q (component, value)
+              LEFT JOIN LATERAL debitd.find_price(p_plan_name_id, debitd.name_id(p_service), debitd.name_id(p_model), p_metric_id,
+                                                  debitd.name_id(q.component), p_currency_id, p_at) AS f ON true);
+END
 $$;
 
 -- C(used) of contract 2.3.
 CREATE OR REPLACE FUNCTION debitd.overage(p_used numeric, p_quota debitd.plan_quota) RETURNS numeric
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(debitd.mul_div_half_even(greatest(p_used - (p_quota).included, 0), (p_quota).overage_price,
-                                             (p_quota).overage_per, 12), 0)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(debitd.mul_div_half_even(greatest(p_used - p_quota.included, 0), p_quota.overage_price,
+                                             p_quota.overage_per, 12), 0);
+END
 $$;
 
 -- cost and charge, null where unknown. p_quota: a null record where the plan has none on the
