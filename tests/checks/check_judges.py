@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What ./run check counts as a failure has been seen to fail: a sanitizer's report and a leak (of real programs), a crash
+"""What ./run check counts as a failure has been seen to fail: a sanitizer's or valgrind's report and a leak (of real programs), a crash
 in fuzzing (of a real target), a mutant that stays green, that fails for another reason, or whose test is skipped."""
 
 import io
@@ -22,6 +22,8 @@ RACE = "#include <pthread.h>\nstatic int shared;\nstatic void *run(void *p)\n{\n
        "int main(void)\n{\n    pthread_t t;\n    pthread_create(&t, 0, run, 0);\n    shared++;\n    pthread_join(t, 0);\n    return 0;\n}\n"
 CRASH = "#include <stdint.h>\n#include <stdlib.h>\nint LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)\n{\n" \
         "    if (size > 0 && data[0] == 'x')\n        abort();\n    return 0;\n}\n"
+UNSET = "#include <stdlib.h>\nint main(void)\n{\n    int *volatile p = malloc(sizeof(*p));\n    int odd = *p & 1;\n    free(p);\n" \
+        "    if (odd)\n        exit(3);\n    return 0;\n}\n"
 GOOD = "int main(void)\n{\n    return 0;\n}\n"
 MUTANT = {"number": "1", "test": "test_a.py::test_b", "verdict": "4 is not 5", "what": "something"}
 
@@ -40,15 +42,21 @@ def built(folder, name, source, *options):
     return folder / name
 
 
-def sanitized(folder, name, source, label):
-    """Whether a program of this source is counted as failed when it is run as the daemons are."""
-    program = built(folder, name, source, f"-fsanitize={check.SANITIZERS[label]}", "-fno-sanitize-recover=all")
-    env = check.report_options(folder / name)
-    done = subprocess.run([*check.unrandomized(label), program], env={**os.environ, **env}, capture_output=True, check=False)
+def reported(folder, name, command, env=None):
+    """Whether what this program says is counted as a failure when it is run as the daemons are."""
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, check=False)
     tally = Quiet()
-    reports = sorted(folder.glob(f"{name}.report.*"))
-    check.tell_sanitized(tally, "[x]", 0, {"names": [], "passed": 1}, "", reports)
+    check.tell_sanitized(tally, "[x]", 0, {"names": [], "passed": 1}, "", check.reports_of(folder, name))
     return tally.failed > 0 and done.returncode != 0
+
+
+def sanitized(folder, name, source, label):
+    program = built(folder, name, source, f"-fsanitize={check.SANITIZERS[label]}", "-fno-sanitize-recover=all")
+    return reported(folder, name, [*check.unrandomized(label), program], check.report_options(folder / name))
+
+
+def under_valgrind(folder, name, source, _):
+    return reported(folder, name, [*check.VALGRIND, f"--log-file={folder}/{name}.report.%p", built(folder, name, source)])
 
 
 def fuzzed(folder, name, source):
@@ -68,11 +76,14 @@ def main():
     faults = []
     with tempfile.TemporaryDirectory(prefix="debitd-judges-", dir="/var/tmp") as name:
         folder = Path(name)
-        for what, source, label, wanted in (
-                ("leak", LEAK, "asan", True), ("overrun", OVERRUN, "asan", True), ("overflow", OVERFLOW, "asan", True),
-                ("race", RACE, "tsan", True), ("sound", GOOD, "asan", False), ("quiet", GOOD, "tsan", False)):
-            if sanitized(folder, what, source, label) != wanted:
-                faults.append(f"sanitizers: {what} is {'not ' if wanted else ''}counted as a failure")
+        for judge, what, source, label, wanted in (
+                (sanitized, "leak", LEAK, "asan", True), (sanitized, "overrun", OVERRUN, "asan", True),
+                (sanitized, "overflow", OVERFLOW, "asan", True), (sanitized, "race", RACE, "tsan", True),
+                (sanitized, "sound", GOOD, "asan", False), (sanitized, "quiet", GOOD, "tsan", False),
+                (under_valgrind, "unset", UNSET, "valgrind", True), (under_valgrind, "lost", LEAK, "valgrind", True),
+                (under_valgrind, "fine", GOOD, "valgrind", False)):
+            if judge(folder, what, source, label) != wanted:
+                faults.append(f"{label}: {what} is {'not ' if wanted else ''}counted as a failure")
         if not fuzzed(folder, "fuzz_crash", CRASH):
             faults.append("fuzzing: a crash is not counted as a failure")
         if fuzzed(folder, "fuzz_sound", CRASH.replace("abort()", "return 0")):

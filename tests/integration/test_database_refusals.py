@@ -55,6 +55,7 @@ def test_functions_and_views_that_are_replaced_while_daemons_book_disturb_nothin
     assert all(daemon.running for daemon in running)
 
 
+@pytest.mark.unsanitized
 @pytest.mark.world(partitions=2)
 def test_a_daemon_whose_clock_is_a_day_off_and_jumps_books_the_same(world):
     """One daemon is a day ahead, the other a day behind, and both jump while they run: the books know only the time of

@@ -120,7 +120,9 @@ def test_instances_that_come_and_go_share_the_work_without_loss(world):
         sent += 500
         world.flush()
         if step % 3 == 2:
-            running.pop(0).stop()
+            oldest = running.pop(0)
+            oldest.wait_ready()  # SIGTERM ends a program that has not begun yet
+            oldest.stop()
         else:
             running.append(world.start(batch={"max_events": 50}, wait=False))
     world.wait_booked(total=sent, timeout=120)

@@ -22,6 +22,7 @@ CALL_ENDS = (69, 71, 75, 78)    # what it cannot start without; a configuration 
 PROGRESS_S = 60
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("name, step", [("configuration", 11), ("catalogue", 41), ("usage", 3), ("accounts", 3)])
 def test_a_program_whose_nth_allocation_fails_refuses_or_ends_with_words(tmp_path, name, step):
     total, codes, findings = sweep(name, programs(build_folder())[name], build_folder(), tmp_path, step)
@@ -29,6 +30,7 @@ def test_a_program_whose_nth_allocation_fails_refuses_or_ends_with_words(tmp_pat
     assert total > 100 and len(codes) > 1, f"{total} allocations, ended with {codes}: nothing was kept from it"
 
 
+@pytest.mark.unwrapped
 @pytest.mark.parametrize("command", [["migrate", "--dry-run"], ["catalog", "diff", "etc/catalog.conf"], ["parked", "list"]], ids=" ".join)
 def test_debitctl_whose_nth_system_call_fails_does_its_work_or_ends_with_words(world, tmp_path, command):
     world.catalog()
@@ -96,7 +98,8 @@ def stream_through(world, choose, ends):
                 daemon.kill()
             else:
                 code = daemon.wait_exit()
-                assert code in ends, f"{faults}: it ended with {code}\n{log.read_text()}\n{daemon.tail()}"
+                # librdkafka aborts where it gets no thread; it asks pthread_create for one under the thread sanitizer only
+                assert code in ends or code == -6 and "pthread_create" in log.read_text(), f"{faults}: it ended with {code}\n{log.read_text()}\n{daemon.tail()}"
         # what is left is booked by a daemon that nothing happens to
         clean = world.start(batch={"max_events": 200})
         stream.settle()
@@ -106,6 +109,7 @@ def stream_through(world, choose, ends):
     world.verify()
 
 
+@pytest.mark.unsanitized
 @pytest.mark.world(partitions=3)
 def test_a_daemon_whose_nth_allocation_fails_ends_or_goes_on_and_the_books_are_the_models(world):
     def choose(dice):  # of all sizes: a start takes some thousands, booking goes on from there

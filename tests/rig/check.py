@@ -1,16 +1,18 @@
 """./run check [TEST] [--repeat N] [--seed S]: everything that must hold, in one go, counted.
 
-Stages: tests/checks; unit tests (gcc); unit tests built by clang with address and undefined-behaviour sanitizers, and with
-the thread sanitizer; fuzz targets; mutants; integration tests; the short form of ./run chaos, on two seeds. With TEST
+Stages: tests/checks; unit tests (gcc); integration tests; mutants; the short form of ./run chaos, on two seeds; unit tests
+and some integration tests built by clang with address and undefined-behaviour sanitizers, and with the thread sanitizer;
+unit tests under valgrind; fuzz targets. With TEST
 only what has TEST in its name is run, by the gcc build alone. With
---sanitized all integration tests are run with sanitized daemons, and nothing else. A skipped test counts as failed, and so does a run
-without any test. The last line is "N passed, N failed"; everything is also in build/check.log.
+--sanitized all integration tests are run with sanitized daemons and under valgrind, and nothing else. A skipped test
+counts as failed, and so does a run without any test. The last line is "N passed, N failed"; everything is also in build/check.log.
 """
 
 import argparse
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,6 +32,10 @@ SANITIZED_TESTS = (
     "test_process.py::test_what_it_has_taken",
 )
 PROGRAMS = ("debitd", "debitctl")
+# Sees memory that is read before it was written, in libraries too; what becomes of the fibers of the simulation it does not.
+VALGRIND = ("valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
+            "--errors-for-leak-kinds=definite")
+NOT_UNDER_VALGRIND = ("test_simulation",)
 SIDE_BY_SIDE = 3             # tests wait more than they work
 UNIT_TIMEOUT_S = 180         # of one test program
 INTEGRATION_TIMEOUT_S = 2400
@@ -106,11 +112,12 @@ def checks(tally, only):
             tally.ok(name)
 
 
-def unit(tally, only="", folder=BUILD, label="", wrap=()):
+def unit(tally, only="", folder=BUILD, label="", wrap=(), without=()):
     """Every test program of a build folder. `only` is looked for in the program's name, else in its tests' sentences."""
     # A test whose source is gone leaves its program behind in an old build folder.
     programs = [program for program in sorted((folder / "tests").glob("test_*"))
-                if any((TOP / "tests" / kind / f"{program.name}.c").exists() for kind in ("unit", "sim"))]
+                if program.name not in without
+                and any((TOP / "tests" / kind / f"{program.name}.c").exists() for kind in ("unit", "sim"))]
     sentences = [[only] if only and only not in program.name else [] for program in programs]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         answers = pool.map(lambda program, sentence: run([*wrap, program, *sentence], UNIT_TIMEOUT_S, SANITIZER_OPTIONS),
@@ -158,6 +165,7 @@ def sanitized(tally):
             if label == "asan":
                 replay(tally, folder=folder, label=f" [clang, {sanitizer}]")
             sanitized_daemons(tally, label, SANITIZED_TESTS)
+    unit(tally, label=" [valgrind]", wrap=VALGRIND, without=NOT_UNDER_VALGRIND)
 
 
 def unrandomized(label):
@@ -166,14 +174,23 @@ def unrandomized(label):
 
 
 def sanitized_daemons(tally, label, tests):
-    """Integration tests with the daemon and debitctl of that build; every report is a failure, whatever the tests say."""
     folder = BUILD / label
-    for old in folder.glob(f"{label}.report.*"):
+    watched_daemons(tally, folder, SANITIZERS[label], tests, report_options(folder / label), unrandomized(label))
+
+
+def watched_daemons(tally, folder, name, tests, env=None, wrap=(), marks="not unsanitized"):
+    """Integration tests with the daemon and debitctl of that folder; every report is a failure, whatever the tests say."""
+    for old in folder.glob("*.report.*"):
         old.unlink()
-    options = [f"--build-for={test}={folder}" for test in tests]
-    code, counts, output = pytest(options, folder / "integration.xml", quiet=True, wrap=unrandomized(label),
-                                  env={**report_options(folder / label), "DEBITD_BUILD": str(folder)})
-    tell_sanitized(tally, f"[{SANITIZERS[label]}]", code, counts, output, sorted(folder.glob(f"{label}.report.*")))
+    options = [f"--build-for={test}={folder}" for test in tests] + ["-m", marks]
+    code, counts, output = pytest(options, folder / "integration.xml", quiet=True, wrap=wrap,
+                                  env={**(env or {}), "DEBITD_BUILD": str(folder)})
+    tell_sanitized(tally, f"[{name}]", code, counts, output, reports_of(folder))
+
+
+def reports_of(folder, of="*"):
+    """Valgrind leaves an empty one of each process that it has nothing to say about."""
+    return sorted(path for path in folder.glob(f"{of}.report.*") if path.stat().st_size > 0)
 
 
 def report_options(path):
@@ -194,11 +211,31 @@ def tell_sanitized(tally, label, code, counts, output, reports):
         tally.ok(f"integration tests {label}: {counts['passed']} tests, no report", counts["passed"])
 
 
+def valgrind_programs():
+    """A folder with programs of the same names that run those of the build under valgrind."""
+    folder = BUILD / "valgrind"
+    folder.mkdir(exist_ok=True)
+    for name in PROGRAMS:
+        command = shlex.join([*VALGRIND, f"--log-file={folder}/{name}.report.%p", str(BUILD / name)])
+        (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (folder / name).chmod(0o755)
+    for name in ("tests", "CMakeCache.txt"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(BUILD / name)
+    return folder
+
+
+def valgrind_daemons(tally, tests):
+    watched_daemons(tally, valgrind_programs(), "valgrind", tests, marks="not unsanitized and not unwrapped")
+
+
 def sanitized_whole(tally):
-    """./run check --sanitized: all integration tests with each sanitizer."""
+    """./run check --sanitized: all integration tests with each sanitizer, and under valgrind."""
     for label, sanitizer in SANITIZERS.items():
         if build(tally, BUILD / label, "clang", SANITIZE=sanitizer):
             timed(tally, f"all integration tests [{sanitizer}]", sanitized_daemons, label, ["tests/integration"])
+    if build(tally):
+        timed(tally, "all integration tests [valgrind]", valgrind_daemons, ["tests/integration"])
 
 
 def fuzz(tally, seconds=0, only=""):
@@ -356,7 +393,7 @@ def main():
     parser.add_argument("test", nargs="?", default="", metavar="TEST")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="N times, until the first failure")
     parser.add_argument("--seed", type=int, metavar="S", help="for every random choice (default: a new one)")
-    parser.add_argument("--sanitized", action="store_true", help="all integration tests with each sanitizer, nothing else")
+    parser.add_argument("--sanitized", action="store_true", help="all integration tests with each sanitizer and under valgrind, nothing else")
     given = parser.parse_args()
     if given.repeat < 1:
         parser.error("--repeat: at least 1")

@@ -96,9 +96,12 @@ static bool no_memory(const void *caller)
     return true;
 }
 
+/* Of this thread: the next allocation has been counted already. */
+static _Thread_local bool counted __attribute__((tls_model("initial-exec")));
+
 void *malloc(size_t n)
 {
-    return no_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(n);
+    return !counted && no_memory(__builtin_return_address(0)) ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t size)
@@ -111,11 +114,20 @@ void *realloc(void *old, size_t n)
     return n > 0 && no_memory(__builtin_return_address(0)) ? NULL : __libc_realloc(old, n);
 }
 
+/* Not always the one above: a sanitizer brings its own, which frees no other's. Volatile, or the one above is inlined. */
+static void *(*volatile programs_malloc)(size_t) = malloc;
+
 /* glibc's own would be told of as the caller; libraries know it by both names. */
 static char *copy_of(const char *text, const void *caller)
 {
     size_t n = strlen(text) + 1;
-    char *copy = no_memory(caller) ? NULL : __libc_malloc(n);
+    char *copy = NULL;
+
+    if (!no_memory(caller)) {
+        counted = true;
+        copy = programs_malloc(n);
+        counted = false;
+    }
     return copy ? memcpy(copy, text, n) : NULL;
 }
 
