@@ -195,6 +195,27 @@ def test_the_books_verify_once_every_partition_goes_on(damaged):
     damaged.verify()
 
 
+# ---------------------------------------------------------------- a topic that is not what debitd needs
+
+@pytest.mark.world(partitions=1)
+def test_a_topic_that_kafka_compacts_halts_where_the_message_booked_last_is_gone(world):
+    """Kafka itself removes what a later message of the same key has taken the place of."""
+    daemon = ready(world)
+    use(world, 10)
+    world.wait_booked(10)
+    daemon.stop()
+    world.kafka.configure_topic(world.topics["usage"], cleanup_policy="compact", segment_ms=1, min_cleanable_dirty_ratio=0.01)
+    for _ in range(2):  # the first closes the segment of the ten, the second its own: what is open is not compacted
+        use(world, 1)
+        world.flush()
+    world.wait(lambda: [message.offset for message in world.topic_messages("usage")] == [10, 11], "Kafka to compact the topic", timeout=90)
+    world.start()
+    why = wait_halted(world, 0, "debitd needs cleanup.policy=delete on its topics")
+    assert entries(world) == 10
+    resolve(world, why, "10")
+    conserved(world, 12)
+
+
 # ---------------------------------------------------------------- another topic of the same name
 
 @pytest.mark.world(partitions=2)

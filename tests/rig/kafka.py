@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from . import process
 from .wait import wait_until
@@ -44,6 +44,7 @@ SETTINGS = {
     "log.segment.bytes": 134217728,
     "log.index.size.max.bytes": 1048576,
     "log.cleaner.dedupe.buffer.size": 8388608,
+    "log.cleaner.backoff.ms": 1000,
 }
 LOGGING = """\
 log4j.rootLogger=WARN, out
@@ -51,6 +52,10 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d %p %c{1} %m%n
 """
+
+
+def _dotted(config):
+    return {key.replace("_", "."): str(value) for key, value in config.items()}
 
 
 def jars_folder():
@@ -212,14 +217,18 @@ class Kafka:
 
     def create_all(self, wanted):
         """Topics that differ, as (name, partitions, config), in one request."""
-        made = [NewTopic(name, num_partitions=partitions, replication_factor=min(3, len(self.brokers)),
-                         config={key.replace("_", "."): str(value) for key, value in config.items()})
+        made = [NewTopic(name, num_partitions=partitions, replication_factor=min(3, len(self.brokers)), config=_dotted(config))
                 for name, partitions, config in wanted]
         for future in self.admin().create_topics(made, operation_timeout=30, request_timeout=40).values():
             future.result(60)
 
     def create_topic(self, name, partitions=1, **config):
         self.create_topics([name], partitions, **config)
+
+    def configure_topic(self, name, **config):
+        """The topic's own configuration from now on; what is not given is the broker's again."""
+        for future in self.admin().alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, _dotted(config))]).values():
+            future.result(60)
 
     def delete_topics(self, names):
         """Returns when the broker has agreed to it, not when the files are gone."""
