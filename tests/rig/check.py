@@ -2,10 +2,10 @@
 
 Stages: tests/checks; unit tests (gcc); integration tests; mutants; the short form of ./run chaos, on two seeds; unit tests
 and some integration tests built by clang with address and undefined-behaviour sanitizers, and with the thread sanitizer;
-unit tests under valgrind; fuzz targets. With TEST
-only what has TEST in its name is run, by the gcc build alone. With
+unit tests under valgrind; fuzz targets. With TEST only what has TEST in its name is run, by the gcc build alone. With
 --sanitized all integration tests are run with sanitized daemons and under valgrind, and nothing else. A skipped test
-counts as failed, and so does a run without any test. The last line is "N passed, N failed"; everything is also in build/check.log.
+counts as failed, and so does a run without any test. The last line is "N passed, N failed"; everything is also in
+build/check.log.
 """
 
 import argparse
