@@ -32,7 +32,7 @@ def pytest_report_header():
 def pytest_configure(config):
     config.addinivalue_line("markers", "world(partitions=4, limits={}): how the test's topics are made")
     config.addinivalue_line("markers", "unsanitized: preloads what a sanitizer has its own of")
-    config.addinivalue_line("markers", "unwrapped: counts a program's calls from the first; a shell that starts valgrind has its own")
+    config.addinivalue_line("markers", "unwrapped: looks at the process itself, which is another where valgrind runs the program")
 
 
 def pytest_collection_modifyitems(config, items):

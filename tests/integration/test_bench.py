@@ -40,6 +40,7 @@ def test_a_small_bench_measures_both_configurations_the_floor_and_raw_consumptio
         assert row["from_start_s"] >= row["first_s"] > 0 and row["rss_peak_mib"] > 1 and row["transactions"] > 0
 
 
+@pytest.mark.unwrapped
 def test_a_small_bench_tells_cpu_by_thread_and_session_and_bytes_by_table(report):
     for row in report["throughput"]["rounds"]:
         assert {"debitd", "source", "writer", "accounts", "keeper", "relay", "librdkafka"} <= row["threads_us"].keys()
