@@ -104,7 +104,8 @@ def test_what_was_committed_to_kafka_and_not_marked_when_the_daemon_died_is_not_
     world.sql(f"DROP TRIGGER hold ON debitd.{table}")
     daemon = world.start()
     world.wait_booked()
-    world.wait(lambda: f"{there} messages stand on the topics" in daemon.text(), "the relay to say what it has read back")
+    world.wait(lambda: "relay: active" in daemon.text(), "the relay to begin")
+    assert f"{there} messages stand on the topics" in daemon.text()
     assert len(world.topic_messages(kind)) == (6 if table == "alert" else 1)
     assert published_once(world) == (3 if table == "alert" else 0)
 

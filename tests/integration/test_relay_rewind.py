@@ -108,15 +108,15 @@ def test_what_a_failover_lost_is_not_published_twice_though_the_relay_died_befor
     assert each_once(world) == (2 * len(ACCOUNTS), 9)
 
 
-def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays_there_and_is_told(restorable):  # noqa: F811
-    """In the past that is lost the usage came before the plan that has room for it, and no catalogue knew that plan."""
-    world = restorable
+def usage_before_its_plan(world, quantity):
+    """In the past that is lost the usage came before the plan that has room for it, and no catalogue knew that plan; in
+    the other one it comes after it. The daemon of the other one."""
     world.catalog()
     world.account("account.opened", "acct-0", plan="quota-free")
     daemon = world.start(kafka=SOON)
     world.wait_booked(total=0)
     copy = kept(world)
-    world.usage("acct-0", metric="signatures", service="signaturit", quantity=5)
+    world.usage("acct-0", metric="signatures", service="signaturit", quantity=quantity)
     world.wait_booked(total=1)
     world.account("plan.assigned", "acct-0", plan="room")
     world.wait_booked(total=1)
@@ -126,6 +126,12 @@ def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays
     world.catalog(shipped.replace('{ name = "quota-free"', ROOM + ',{ name = "quota-free"'))
     again = world.start(kafka=SOON)  # reads the accounts to their end first
     world.wait_booked(total=1)
+    return again
+
+
+def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays_there_and_is_told(restorable):  # noqa: F811
+    world = restorable
+    again = usage_before_its_plan(world, quantity=5)
     assert world.sql("SELECT * FROM api.alert") == world.sql("SELECT * FROM api.rejected") == []
     assert [raised["data"]["threshold"] for raised in world.alerts()] == [80, 100]
     for kind, count in ("alerts", 2), ("deadletter", 1):
@@ -133,6 +139,18 @@ def test_what_a_lost_past_published_and_another_order_does_not_bring_again_stays
     assert [len(messages) for messages in published(world)] == [2, 1]
     world.commits_lost = True
     assert [len(messages) for messages in published(world)] == [0, 0]
+    world.verify()
+
+
+def test_an_alert_of_a_lost_past_that_comes_again_with_other_figures_is_not_published_again(restorable):  # noqa: F811
+    world = restorable
+    usage_before_its_plan(world, quantity=55)
+    world.commits_lost = True
+    raised, there = ([alert.json() for alert in published(world)[0]], world.alerts())
+    assert [alert["id"] for alert in raised] == [alert["id"] for alert in there] and len(there) == 2
+    assert [alert["data"]["included"] for alert in there] == ["0", "0"]
+    assert [alert["data"]["included"] for alert in raised] == ["50", "50"]
+    assert world.sql("SELECT * FROM debitd.alert_ahead") == []
     world.verify()
 
 
