@@ -104,8 +104,8 @@ def ask(world, stream, seed):
 # -------------------------------------------------------------------- the cases
 
 def fill(world, case, seed):
-    """Entries of the stream's kind: some booked by the daemon, the others their copies. Topics are as before."""
-    stream = Stream(seed + 1, min(PATTERN, case.entries), case.accounts, case.models, resent_percent=0)
+    """Entries of the stream's kind and accounts: some booked by the daemon, the others their copies. Returns how many were sent for it."""
+    stream = Stream(seed, min(PATTERN, case.entries), case.accounts, case.models, resent_percent=0, hot=case.hot, part="before")
     send(world.kafka, world.topics["usage"], stream)
     consume(world, stream)
     with world.postgres.connect(world.name, application_name="bench") as connection:

@@ -68,8 +68,8 @@ def copy_accounts(connection):
 
 
 def add_entries(connection, count):
-    """Copies of the usage entries that are there until there are `count` more, and as many identities; the indexes are
-    made at the end, as that is many times faster."""
+    """Copies of the usage entries that are there until there are `count` more, and as many identities; each round of copies
+    has threads of its own. The indexes are made at the end, as that is many times faster."""
     month, = connection.execute("SELECT to_char(month, 'YYYY_MM') FROM debitd.books").fetchone()
     ledger, keys = f"debitd.ledger_{month}", f"debitd.event_key_{month}"
     connection.execute(f"CREATE TEMP TABLE pattern AS SELECT row_number() OVER (ORDER BY ctid) AS at, * FROM {ledger} WHERE type = 'usage'")
@@ -79,7 +79,7 @@ def add_entries(connection, count):
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         [ledger])]
     number = f"(g * {made} + p.at - 1)"
-    new = {"entry_id": f"{base} + {number}", "event_id": f"md5({number}::text)"}
+    new = {"entry_id": f"{base} + {number}", "event_id": f"md5({number}::text)", "thread_id": "p.thread_id || '.' || g"}
     values = ", ".join(new.get(name, f"p.{name}") for name in columns)
     indexes = drop_indexes(connection, ledger) + drop_indexes(connection, keys)
     # round by round, each in the order in which its entries were written

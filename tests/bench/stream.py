@@ -72,10 +72,11 @@ def alerting(events):
 
 class Stream:
     """(key, value) of `count` events, made anew by each iteration; `unique` of them are to be booked, the others are
-    resent. `hot`: all of them are of the one account that would use most."""
+    resent. `hot`: all of them are of the one account that would use most. `part`: other events, for one seed of the same
+    accounts, of which the same use most."""
 
-    def __init__(self, seed, count, accounts=ACCOUNTS, models=MODELS, resent_percent=RESENT_PERCENT, hot=False):
-        self.seed, self.count, self.models, self.hot = seed, count, models, hot
+    def __init__(self, seed, count, accounts=ACCOUNTS, models=MODELS, resent_percent=RESENT_PERCENT, hot=False, part="events"):
+        self.seed, self.count, self.models, self.hot, self.part = seed, count, models, hot, part
         dice = random.Random(seed)
         self.ranked = plans(accounts)
         dice.shuffle(self.ranked)
@@ -92,7 +93,7 @@ class Stream:
         return self.count
 
     def __iter__(self):
-        dice = random.Random(f"{self.seed} events")
+        dice = random.Random(f"{self.seed} {self.part}")
         data = data_of(self.models)
         ranked = [(name.encode(), name, data[plan.partition("-")[0]])
                   for name, plan in (self.ranked[:1] if self.hot else self.ranked)]

@@ -1,6 +1,7 @@
 """./run bench in small: it still runs, its books are right, and its report holds what people and programs look for in it."""
 
 import json
+from collections import Counter
 from statistics import median
 
 import pytest
@@ -135,6 +136,7 @@ def test_entries_that_the_bench_copies_have_the_indexes_that_were_there(kafka, p
                 present.add_entries(connection, 123)
             assert world.sql(indexes) == before
             assert ground.usage_entries(world) == 173
+            assert world.value("SELECT count(DISTINCT thread_id) FROM api.ledger WHERE thread_id LIKE '%.1'") > 0  # of the second round
             assert world.value("SELECT count(DISTINCT entry_id) FROM debitd.event_key WHERE entry_id IN"
                                " (SELECT entry_id FROM debitd.ledger WHERE type = 'usage')") == 173
     finally:
@@ -161,6 +163,13 @@ def test_the_benchs_stream_is_the_same_for_a_seed_and_resends_one_in_a_hundred()
     assert {len(value) for _, value in one} == {340}
     assert [key for key, _ in one] == [key for key, _ in two]
     assert len({json.loads(value)["data"].get("model") for _, value in one}) == 23  # and events without one
+
+
+def test_another_part_of_the_benchs_stream_is_of_the_accounts_that_use_most_and_has_ids_of_its_own():
+    one, other = (list(Stream(7, 5000, part=part)) for part in ("events", "before"))
+    most, next_most = ({key for key, _ in Counter(key for key, _ in events).most_common(5)} for events in (one, other))
+    assert len(most & next_most) >= 3
+    assert not {json.loads(value)["id"] for _, value in one} & {json.loads(value)["id"] for _, value in other}
 
 
 def test_every_event_of_the_stream_that_alerts_crosses_one_threshold_of_its_account():

@@ -109,6 +109,37 @@ def test_older_functions_are_replaced_and_what_users_built_on_views_stays(databa
     assert database.schema() == "is this program's"
 
 
+def test_leaves_that_were_there_get_the_index_on_threads(database):
+    indexes = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'ledger\\_%' ORDER BY 1"
+    now = database.rows(indexes)
+    of_threads = database.rows("SELECT indexrelid::regclass::text FROM pg_index WHERE pg_get_indexdef(indexrelid) LIKE '%thread_id%'")
+    assert len(of_threads) == 4
+    for name, in of_threads:
+        database.rows(f"DROP INDEX {name}")
+    database.rows("DELETE FROM debitd.schema_version WHERE number >= 4")
+    assert "0004_threads is missing" in database.schema()
+    assert "apply schema/0004_threads.sql" in database.ctl("migrate", json=False).out
+    assert database.rows(indexes) == now
+    assert database.schema() == "is this program's"
+
+
+def test_a_thread_is_looked_up_by_its_index_whatever_the_collation(postgres, tmp_path):
+    with postgres.connect("postgres") as connection:
+        connection.execute("CREATE DATABASE other_collation TEMPLATE template0 LOCALE 'C.UTF-8'")
+    other = Database(postgres, tmp_path, "other_collation")
+    try:
+        other.ctl("migrate")
+        with postgres.connect(other.name) as connection:
+            connection.execute("SET enable_seqscan = off")
+            plan = [line.strip() for line, in connection.execute(
+                "EXPLAIN SELECT * FROM api.thread_usage WHERE account_id = 'a' AND thread_id = 't'")]
+        looked_up = [line for line in plan if line.startswith("Index Cond: (") and "thread_id = 't'::text" in line]
+        assert len(looked_up) == 4, plan
+    finally:
+        postgres.drop_database(other.name)
+        postgres.drop_database("other_collation")
+
+
 def test_newer_functions_are_told_from_older_ones(database):
     database.rows("INSERT INTO debitd.schema_code (sha256) VALUES ('of a newer version')")
     assert "newer than this program" in database.schema()

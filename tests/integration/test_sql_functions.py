@@ -191,7 +191,9 @@ def test_leaves_are_made_for_the_booking_month_and_three_after_it(books):
     assert len(leaves(books, "ledger")) == 4
     indexes = [row["indexdef"].split(" USING ")[1] for row in books.rows(
         "SELECT indexdef FROM pg_indexes WHERE schemaname = 'debitd' AND tablename = %s ORDER BY 1", f"ledger_{names[0]}")]
-    assert sorted(indexes) == ["brin (entry_id) WITH (pages_per_range='32', autosummarize='on')", "btree (account_id, entry_id)", "btree (payer_id, entry_id)"]
+    assert sorted(indexes) == [
+        "brin (entry_id) WITH (pages_per_range='32', autosummarize='on')", "btree (account_id, entry_id)",
+        "btree (account_id, thread_id text_pattern_ops) WHERE (thread_id IS NOT NULL)", "btree (payer_id, entry_id)"]
 
 
 def test_the_moment_of_booking_stays_within_the_booking_month(books):
