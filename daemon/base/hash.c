@@ -38,6 +38,58 @@ struct hash128 hash_identity(struct slice source, struct slice id)
     return hash_parts((struct slice[]){ SLICE("debitd/event/v1"), source, id }, 3);
 }
 
+/* Crockford's base 32, in either case; as far as its digits go the hexadecimal ones are the same. -1: none. */
+static int digit_of(char c)
+{
+    static const signed char letter[] = { 10, 11, 12, 13, 14, 15, 16, 17, -1, 18, 19, -1, 20,
+                                          21, -1, 22, 23, 24, 25, 26, -1, 27, 28, 29, 30, 31 };
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 'a' - 'A';
+    return c >= 'a' && c <= 'z' ? letter[c - 'a'] : -1;
+}
+
+/* True: all n bytes are digits of so many bits; *value takes them up from the left. */
+static bool read_digits(const char *p, size_t n, int bits, uint64_t *value)
+{
+    for (size_t i = 0; i < n; i++) {
+        int digit = digit_of(p[i]);
+        if (digit < 0 || digit >> bits)
+            return false;
+        *value = *value << bits | (uint64_t)digit;
+    }
+    return true;
+}
+
+static bool uuid7_time(struct slice id, uint64_t *ret_ms)
+{
+    uint64_t rest = 0;
+    const char *p = id.p;
+    *ret_ms = 0;
+    return id.n == 36 && p[14] == '7' && digit_of(p[19]) >> 2 == 2 && p[8] == '-' && p[13] == '-' &&
+           p[18] == '-' && p[23] == '-' && read_digits(p, 8, 4, ret_ms) &&
+           read_digits(p + 9, 4, 4, ret_ms) && read_digits(p + 15, 3, 4, &rest) &&
+           read_digits(p + 20, 3, 4, &rest) && read_digits(p + 24, 12, 4, &rest);
+}
+
+static bool ulid_time(struct slice id, uint64_t *ret_ms)
+{
+    uint64_t rest = 0;
+    *ret_ms = 0;
+    return id.n == 26 && id.p[0] <= '7' && read_digits(id.p, 10, 5, ret_ms) &&
+           read_digits(id.p + 10, 16, 5, &rest);
+}
+
+void hash_lead_by_time(struct hash128 *key, struct slice id)
+{
+    uint64_t ms;
+    if (!uuid7_time(id, &ms) && !ulid_time(id, &ms))
+        return;
+    key->byte[0] = (unsigned char)(ms >> 26);
+    key->byte[1] = (unsigned char)(ms >> 18);
+    key->byte[2] = (unsigned char)(ms >> 10);
+}
+
 struct hash128 hash_digest(struct slice type, struct slice subject, struct slice data)
 {
     return hash_parts((struct slice[]){ SLICE("debitd/digest/v1"), type, subject, data }, 4);

@@ -42,6 +42,7 @@ struct verify_topic {
     struct buffer chunk;
     int in_chunk;
     int64_t messages;
+    bool timed_keys; /* of the books */
     struct json doc;
     struct arena arena; /* of one message */
 };
@@ -118,24 +119,32 @@ static void put_time(struct buffer *b, const char *name, int64_t time_us)
     put_text(b, name, slice_of(text));
 }
 
-static void put_identity(struct buffer *b, const struct hash128 *key, const struct hash128 *digest,
-                         struct slice account, int64_t time_us)
+static void put_key(struct verify_topic *t, const char *name, struct hash128 key, struct slice id)
 {
-    put_hash(b, "key", key);
+    if (t->timed_keys)
+        hash_lead_by_time(&key, id);
+    put_hash(&t->chunk, name, &key);
+}
+
+static void put_identity(struct buffer *b, const struct hash128 *digest, struct slice account,
+                         int64_t time_us)
+{
     put_hash(b, "digest", digest);
     put_text(b, "account", account);
     put_time(b, "at", time_us);
     put_name(b, "says");
 }
 
-static void put_usage(struct buffer *b, const struct usage_event *u)
+static void put_usage(struct verify_topic *t, const struct usage_event *u)
 {
-    put_identity(b, &u->key, &u->digest, u->account, u->time_us);
+    struct buffer *b = &t->chunk;
+    put_key(t, "key", u->key, u->id);
+    put_identity(b, &u->digest, u->account, u->time_us);
     buffer_text(b, "{");
     put_text(b, "type", u->kind == USAGE_VOIDED ? SLICE("void") : SLICE("usage"));
     if (u->kind == USAGE_VOIDED) {
         put_text(b, "reason", u->reason);
-        put_hash(b, "voids", &u->void_key);
+        put_key(t, "voids", u->void_key, u->void_id);
         buffer_text(b, "}");
         return;
     }
@@ -179,9 +188,11 @@ static const char *entry_type(struct slice operation)
     return "grant";
 }
 
-static void put_operation(struct buffer *b, const struct account_op *op)
+static void put_operation(struct verify_topic *t, const struct account_op *op)
 {
-    put_identity(b, &op->key, &op->digest, op->account, op->time_us);
+    struct buffer *b = &t->chunk;
+    put_key(t, "key", op->key, op->id);
+    put_identity(b, &op->digest, op->account, op->time_us);
     buffer_text(b, "{");
     put_text(b, "type", slice_of(entry_type(op->type)));
     put_name(b, "data");
@@ -203,9 +214,9 @@ static void put_decoded(struct verify_topic *t, const struct message *m)
     if (r != REASON_NONE)
         put_text(b, "refused", slice_of(reason_text(r)));
     else if (is_usage)
-        put_usage(b, &u);
+        put_usage(t, &u);
     else
-        put_operation(b, &op);
+        put_operation(t, &op);
     arena_reset(&t->arena);
 }
 
@@ -324,6 +335,7 @@ static int list_inputs(struct verify_topic *t, struct error *e)
         range->until = pg_text_int(r, i, 2);
         t->last[t->ins].offset = pg_null(r, i, 3) ? -1 : pg_text_int(r, i, 3);
         t->last[t->ins].fingerprint = (uint64_t)pg_text_int(r, i, 4);
+        t->timed_keys = strcmp(pg_text(r, i, 5), "t") == 0;
         t->ins++;
     }
     return 0;

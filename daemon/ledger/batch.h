@@ -167,9 +167,15 @@ struct ingest_settings {
     const char *default_plan; /* on this plan */
 };
 
-/* What a run that ended in PG_RETRY asks for before it is run again; both are done outside a
+/* What a run that ended in PG_RETRY asks for before it is run again; done outside a
  * transaction. */
-enum ingest_need { NEED_NOTHING = 0, NEED_CATALOGUE = 1, NEED_MONTH = 2, NEED_ACCOUNTS = 4 };
+enum ingest_need {
+    NEED_NOTHING = 0,
+    NEED_CATALOGUE = 1,
+    NEED_MONTH = 2,
+    NEED_ACCOUNTS = 4,
+    NEED_KEYS = 8, /* the items' keys are of the other kind (timed_keys) */
+};
 
 struct ingest {
     enum topic_kind kind;  /* of all its batches */
@@ -180,6 +186,7 @@ struct ingest {
     struct catalogue *catalogue;  /* owned */
     struct catalogue *price_file; /* owned; NULL: none */
     struct ingest_settings settings;
+    bool timed_keys; /* of the books; true until they tell otherwise */
     struct pg_args args;
     struct json doc;
     struct arena event_arena; /* lives as long as the batch */

@@ -12,7 +12,7 @@
 void ingest_init(struct ingest *g, enum topic_kind kind, const struct statements *st,
                  const struct ingest_settings *settings)
 {
-    *g = (struct ingest){ .kind = kind, .st = st, .settings = *settings };
+    *g = (struct ingest){ .kind = kind, .st = st, .settings = *settings, .timed_keys = true };
 }
 
 void ingest_fini(struct ingest *g)
@@ -54,6 +54,44 @@ void ingest_clear(struct ingest *g)
     account_cache_trim(&g->accounts);
 }
 
+/* An id that tells its time leads its key by it, in books that were begun so. */
+static void lead_keys(const struct ingest *g, struct item *it)
+{
+    if (g->kind == TOPIC_ACCOUNTS) {
+        hash_lead_by_time(&it->op.key, it->op.id);
+        return;
+    }
+    hash_lead_by_time(&it->e.key, it->e.id);
+    if (it->e.kind == USAGE_VOIDED)
+        hash_lead_by_time(&it->e.void_key, it->e.void_id);
+}
+
+/* The keys that decoding gave. */
+static void whole_keys(const struct ingest *g, struct item *it)
+{
+    if (g->kind == TOPIC_ACCOUNTS) {
+        it->op.key = hash_identity(it->op.source, it->op.id);
+        return;
+    }
+    it->e.key = hash_identity(it->e.source, it->e.id);
+    if (it->e.kind == USAGE_VOIDED)
+        it->e.void_key = hash_identity(it->e.void_source, it->e.void_id);
+}
+
+/* The books have told that their keys are of the other kind than was taken for granted. */
+static void change_keys(struct ingest *g)
+{
+    g->timed_keys = !g->timed_keys;
+    for (size_t i = 0; i < g->items; i++) {
+        struct item *it = &g->item[i];
+        if (it->tombstone || it->decode)
+            continue;
+        whole_keys(g, it);
+        if (g->timed_keys)
+            lead_keys(g, it);
+    }
+}
+
 void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
 {
     if (g->items == g->items_capacity) {
@@ -73,10 +111,13 @@ void ingest_add(struct ingest *g, const struct message *m, int64_t parked_id)
     if (r != REASON_NONE) {
         ASSERT(r == why.reason);
         it->decode = refusal_keep(&g->event_arena, &why);
-    } else if (g->kind == TOPIC_USAGE && it->e.kind == USAGE_RECORDED) {
+        return;
+    }
+    if (g->timed_keys)
+        lead_keys(g, it);
+    if (g->kind == TOPIC_USAGE && it->e.kind == USAGE_RECORDED)
         it->component_id =
             arena_alloc(&g->event_arena, it->e.components * sizeof *it->component_id);
-    }
 }
 
 const struct refusal *refusal_keep(struct arena *arena, const struct refusal *why)
@@ -177,6 +218,8 @@ enum pg_outcome ingest_provide(struct ingest *g)
 {
     struct error e = { 0 };
     enum pg_outcome o = PG_DONE;
+    if (g->needs & NEED_KEYS)
+        change_keys(g);
     if (g->needs & NEED_CATALOGUE) {
         struct catalogue *fresh = NULL;
         o = catalogue_load(g->pg, &fresh, &e);

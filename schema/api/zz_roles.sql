@@ -94,6 +94,7 @@ GRANT EXECUTE ON FUNCTION debitd.move_position(text, integer, bigint, text, text
     debitd.adopt_cluster(text, text, text) TO debitd_admin;
 -- What views of api and functions that only read need.
 GRANT EXECUTE ON FUNCTION debitd.now(), debitd.month_of(timestamptz), debitd.start_of(date), debitd.plain(numeric),
+    debitd.key_head(text), debitd.time_of_id(text), debitd.key_of(bytea, text, boolean),
     debitd.round_half_even(numeric, integer), debitd.mul_div_half_even(numeric, numeric, numeric, integer),
     debitd.percent(numeric, numeric), debitd.reached(numeric, numeric, numeric), debitd.read_decimal(jsonb),
     debitd.plan_named(integer), debitd.own_account(), debitd.named_accounts(), debitd.only_account()

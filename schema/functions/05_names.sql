@@ -31,6 +31,45 @@ BEGIN
 END
 $$;
 
+-- What the key of an event is the hash of begins with this: the first parts of hash_parts().
+CREATE OR REPLACE FUNCTION debitd.key_head(source text) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(source)) || convert_to(source, 'UTF8');
+END
+$$;
+
+-- The time that an id tells, in milliseconds since 1970: a UUID of version 7 (RFC 9562) or a ULID;
+-- null: it tells none.
+CREATE OR REPLACE FUNCTION debitd.time_of_id(id text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF id ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$' THEN
+        RETURN ('x' || substr(id, 1, 8) || substr(id, 10, 4))::bit(48)::bigint;
+    ELSIF id ~ '^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$' THEN
+        RETURN (SELECT sum((strpos('0123456789ABCDEFGHJKMNPQRSTVWXYZ', upper(substr(id, place, 1))) - 1)::bigint << 5 * (10 - place))
+                  FROM generate_series(1, 10) AS place);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- The key of an event, its identity within the books: half of SHA-256 over source and id, led by
+-- the time that the id tells where the books are so (books.timed_keys). The same as hash_identity()
+-- and hash_lead_by_time() of the daemon. head: key_head(source).
+CREATE OR REPLACE FUNCTION debitd.key_of(head bytea, id text, timed boolean) RETURNS uuid
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bytes bytea := substring(sha256(head || int4send(octet_length(id)) || convert_to(id, 'UTF8')) FROM 1 FOR 16);
+    made_ms CONSTANT bigint := CASE WHEN timed AND length(id) IN (26, 36) THEN debitd.time_of_id(id) END;
+BEGIN
+    IF made_ms IS NOT NULL THEN
+        bytes := substring(int8send(made_ms >> 10) FROM 6) || substring(bytes FROM 4);
+    END IF;
+    RETURN encode(bytes, 'hex')::uuid;
+END
+$$;
+
 -- True for what contract 1 takes as an id, a name or an optional string: 1-256 bytes without
 -- control characters.
 CREATE OR REPLACE FUNCTION debitd.is_name(value text) RETURNS boolean

@@ -370,7 +370,7 @@ BEGIN
     -- Where no daemon runs nobody else moves the month; where one runs this does not wait for it.
     PERFORM debitd.switch_month(wait => false);
     SELECT o.* INTO result
-      FROM debitd.operate(debitd.hash_parts(ARRAY['debitd/event/v1', source, key]),
+      FROM debitd.operate(debitd.key_of(debitd.key_head(source), key, (SELECT b.timed_keys FROM debitd.books b)),
                           debitd.hash_parts(ARRAY['debitd/digest/v1', type, account, meant::text]),
                           source, key, type, account, debitd.now(), data, false, false) AS o;
     RETURN result;

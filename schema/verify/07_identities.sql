@@ -1,7 +1,6 @@
 -- Identities: each entry that an event made has the key of that event, once, in the month it was
 -- booked in, where keys of its month are kept; a key's entry exists and is of that event; a parked
--- message has the key of what it says it is. The key is the first half of SHA-256 over
--- ("debitd/event/v1", source, id), each with its length.
+-- message has the key of what it says it is (debitd.key_of).
 WITH leaf AS (
     SELECT to_date(right(k.relname, 7), 'YYYY_MM') AS first
       FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'debitd.event_key'::regclass
@@ -11,8 +10,9 @@ WITH leaf AS (
     SELECT m.first FROM leaf m
      CROSS JOIN LATERAL (SELECT FROM debitd.event_key k WHERE k.month >= m.first AND k.month < (m.first + interval '1 month')::date LIMIT 1) k
 ), source AS MATERIALIZED ( -- what the keys of its events begin with
-    SELECT n.name_id, '\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head
-      FROM debitd.name n
+    SELECT n.name_id, debitd.key_head(n.name) AS head FROM debitd.name n
+), books AS MATERIALIZED (
+    SELECT b.timed_keys FROM debitd.books b
 ), pair AS MATERIALIZED ( -- what does not fit, of entries and keys side by side; an operation may make several entries: its key names the first
     SELECT coalesce(l.entry_id, k.entry_id) AS entry_id, l.event_id, l.type, l.booked_at, k.key, k.month, s.head
       FROM debitd.ledger l
@@ -21,8 +21,7 @@ WITH leaf AS (
      WHERE CASE WHEN l.entry_id IS NULL THEN k.entry_id IS NOT NULL
                 WHEN k.key IS NULL THEN (l.source_id IS NOT NULL OR l.type IN ('usage', 'void')) AND l.booked_at >= (SELECT since FROM kept)
                 ELSE (k.month = date_trunc('month', l.booked_at AT TIME ZONE 'UTC')::date
-                      AND substring(sha256(s.head || int4send(octet_length(l.event_id)) || convert_to(l.event_id, 'UTF8')) FROM 1 FOR 16)
-                          = uuid_send(k.key)) IS NOT TRUE END
+                      AND debitd.key_of(s.head, l.event_id, (SELECT b.timed_keys FROM books b)) = k.key) IS NOT TRUE END
 ), found AS (
     SELECT e.entry_id, e.event_id, CASE WHEN e.type IS NULL THEN 'key of an entry that is not there'
            WHEN e.month <> date_trunc('month', e.booked_at AT TIME ZONE 'UTC')::date THEN 'its key stands in another month'
@@ -34,20 +33,19 @@ WITH leaf AS (
      WHERE e.key IS NULL AND e.type IN ('usage', 'void')
        AND NOT EXISTS (SELECT FROM debitd.parked p
             WHERE p.entry_id = e.entry_id AND p.outcome = 'booked'
-              AND uuid_send(p.event_key) = substring(sha256(e.head || int4send(octet_length(e.event_id)) || convert_to(e.event_id, 'UTF8')) FROM 1 FOR 16)
+              AND p.event_key = debitd.key_of(e.head, e.event_id, (SELECT b.timed_keys FROM books b))
               AND (p.parked_at < (SELECT since FROM kept)
                    OR EXISTS (SELECT FROM debitd.event_key o WHERE o.key = p.event_key AND o.entry_id IS NULL)))
     UNION ALL
     SELECT e.entry_id, e.event_id, 'entry of an operation without its key', NULL
       FROM pair e
      WHERE e.type NOT IN ('usage', 'void') AND e.head IS NOT NULL AND e.booked_at >= (SELECT since FROM kept)
-       AND NOT EXISTS (SELECT FROM debitd.event_key k WHERE k.key =
-           encode(substring(sha256(e.head || int4send(octet_length(e.event_id)) || convert_to(e.event_id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
+       AND NOT EXISTS (SELECT FROM debitd.event_key k
+                        WHERE k.key = debitd.key_of(e.head, e.event_id, (SELECT b.timed_keys FROM books b)))
     UNION ALL
     SELECT p.entry_id, p.event_id, 'parked under the key of another event', p.event_key
       FROM debitd.parked p
-     WHERE substring(sha256('\x0000000f'::bytea || 'debitd/event/v1'::bytea || int4send(octet_length(p.source)) || convert_to(p.source, 'UTF8')
-                            || int4send(octet_length(p.event_id)) || convert_to(p.event_id, 'UTF8')) FROM 1 FOR 16) <> uuid_send(p.event_key)
+     WHERE debitd.key_of(debitd.key_head(p.source), p.event_id, (SELECT b.timed_keys FROM books b)) <> p.event_key
     UNION ALL -- within a month they are unique by their index
     SELECT min(k.entry_id), NULL, 'key that stands ' || count(*) || ' times within the window', k.key
       FROM (SELECT * FROM debitd.event_key WHERE (SELECT count(*) > 1 FROM month) ORDER BY key) k

@@ -33,12 +33,14 @@ class Case:
     events: int = 0             # 0: EVENTS
     hot: bool = False
     alerting: bool = False
+    uuid7: bool = False         # ids, of what is present as well
 
 
 CASES = {
     "base": Case(),
     "entries-10m": Case(entries=10_000_000),
     "entries-30m": Case(entries=30_000_000),
+    "uuid7-30m": Case(entries=30_000_000, uuid7=True),
     "accounts-1m": Case(accounts=1_000_000),
     "hot": Case(hot=True),
     "duplicates": Case(resent_percent=5),
@@ -59,13 +61,13 @@ def sized(case, count, accounts=ACCOUNTS, entries=None):
                 accounts=accounts if case.accounts == ACCOUNTS else max(accounts, scaled(case.accounts)),
                 models=case.models if case.models == MODELS else max(MODELS, scaled(case.models)),
                 partitions=case.partitions, daemons=case.daemons, resent_percent=case.resent_percent,
-                events=scaled(case.events) or count, hot=case.hot, alerting=case.alerting)
+                events=scaled(case.events) or count, hot=case.hot, alerting=case.alerting, uuid7=case.uuid7)
 
 
 def stream_of(case, seed):
     if case.alerting:
         return AlertingStream(seed, case.events)
-    return Stream(seed, case.events, case.accounts, case.models, case.resent_percent, case.hot)
+    return Stream(seed, case.events, case.accounts, case.models, case.resent_percent, case.hot, case.uuid7)
 
 
 # -------------------------------------------------------------------- what api promises
@@ -105,11 +107,12 @@ def ask(world, stream, seed):
 
 def fill(world, case, seed):
     """Entries of the stream's kind and accounts: some booked by the daemon, the others their copies. Returns how many were sent for it."""
-    stream = Stream(seed, min(PATTERN, case.entries), case.accounts, case.models, resent_percent=0, hot=case.hot, part="before")
+    stream = Stream(seed, min(PATTERN, case.entries), case.accounts, case.models, resent_percent=0, hot=case.hot,
+                    uuid7=case.uuid7, part="before")
     send(world.kafka, world.topics["usage"], stream)
     consume(world, stream)
     with world.postgres.connect(world.name, application_name="bench") as connection:
-        present.add_entries(connection, case.entries - len(stream))
+        present.add_entries(connection, case.entries - len(stream), case.uuid7)
     return len(stream)
 
 

@@ -67,9 +67,10 @@ def copy_accounts(connection):
     connection.execute("SELECT setval(pg_get_serial_sequence('debitd.account', 'account_id'), max(account_id)) FROM debitd.account")
 
 
-def add_entries(connection, count):
+def add_entries(connection, count, uuid7=False):
     """Copies of the usage entries that are there until there are `count` more, and as many identities; each round of copies
-    has threads of its own. The indexes are made at the end, as that is many times faster."""
+    has threads of its own. The indexes are made at the end, as that is many times faster. `uuid7`: keys as of ids that were
+    made evenly over the last 30 days."""
     month, = connection.execute("SELECT to_char(month, 'YYYY_MM') FROM debitd.books").fetchone()
     ledger, keys = f"debitd.ledger_{month}", f"debitd.event_key_{month}"
     connection.execute(f"CREATE TEMP TABLE pattern AS SELECT row_number() OVER (ORDER BY ctid) AS at, * FROM {ledger} WHERE type = 'usage'")
@@ -86,7 +87,11 @@ def add_entries(connection, count):
     connection.execute(f"INSERT INTO {ledger} ({', '.join(columns)}) SELECT {values}"
                        f" FROM generate_series(0, {(count - 1) // made}) g CROSS JOIN LATERAL"
                        f" (SELECT * FROM pattern p WHERE p.at <= {count} - g * {made} OFFSET 0) p")
-    connection.execute(f"INSERT INTO {keys} (month, key, digest, entry_id) SELECT b.month, gen_random_uuid(), gen_random_uuid(),"
+    key = "gen_random_uuid()"
+    if uuid7:
+        made_ms = f"(extract(epoch FROM now() - interval '30 days' * ({count} - g) / {count}) * 1000)::bigint"
+        key = f"encode(substring(int8send({made_ms} >> 10) FROM 6) || substring(uuid_send({key}) FROM 4), 'hex')::uuid"
+    connection.execute(f"INSERT INTO {keys} (month, key, digest, entry_id) SELECT b.month, {key}, gen_random_uuid(),"
                        f" {base} + g - 1 FROM debitd.books b, generate_series(1, {count}) g")
     for statement in indexes:
         connection.execute(statement)

@@ -20,6 +20,7 @@ ZIPF = 0.9
 RESENT_PERCENT = 1
 RESENT_AFTER = 5_000  # a duplicate comes at most so many events after the first: clients resend soon
 THREADS = 64  # of an account
+EVENTS_A_MS = 50  # as the ids that tell their time have it
 
 # What accounts are on, in turn: of twenty, so many.
 PLANS = (["assistant-free"] * 3 + ["assistant-pro"] * 3 + ["assistant-pro-plus"] * 2 + ["assistant-business"] * 2
@@ -72,11 +73,12 @@ def alerting(events):
 
 class Stream:
     """(key, value) of `count` events, made anew by each iteration; `unique` of them are to be booked, the others are
-    resent. `hot`: all of them are of the one account that would use most. `part`: other events, for one seed of the same
-    accounts, of which the same use most."""
+    resent. `hot`: all of them are of the one account that would use most. `uuid7`: their ids tell when they were made.
+    `part`: other events, for one seed of the same accounts, of which the same use most."""
 
-    def __init__(self, seed, count, accounts=ACCOUNTS, models=MODELS, resent_percent=RESENT_PERCENT, hot=False, part="events"):
-        self.seed, self.count, self.models, self.hot, self.part = seed, count, models, hot, part
+    def __init__(self, seed, count, accounts=ACCOUNTS, models=MODELS, resent_percent=RESENT_PERCENT, hot=False, uuid7=False,
+                 part="events"):
+        self.seed, self.count, self.models, self.hot, self.uuid7, self.part = seed, count, models, hot, uuid7, part
         dice = random.Random(seed)
         self.ranked = plans(accounts)
         dice.shuffle(self.ranked)
@@ -109,7 +111,8 @@ class Stream:
             text = kinds[int(dice.random() * len(kinds))]
             if "%d" in text:
                 text = text % (50 + dice.random() * 2000, 10 + dice.random() * 800)
-            lately.append((key, render(dice, name, time, text)))
+            made_ms = int(self.start.timestamp() * 1000) + number // EVENTS_A_MS if self.uuid7 else None
+            lately.append((key, render(dice, name, time, text, made_ms)))
             yield lately[-1]
 
 
@@ -135,10 +138,13 @@ def moment(start, number):
     return (start + timedelta(milliseconds=number // 1000)).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
-def render(dice, account, time, data):
-    """One event of EVENT_BYTES bytes; its execution's id fills it up."""
+def render(dice, account, time, data, made_ms=None):
+    """One event of EVENT_BYTES bytes; its execution's id fills it up. `made_ms`: what its id tells."""
     bits = dice.getrandbits(512)
-    head = (f'{{"specversion":"1.0","type":"usage.recorded","source":"/services/chat","id":"{bits >> 384:032x}",'
+    source, number = "/services/chat", f"{bits >> 384:032x}"
+    if made_ms is not None:  # longer, by less than this source is shorter
+        source, number = "/chat", f"{made_ms >> 16:08x}-{made_ms & 0xffff:04x}-7{number[:3]}-8{number[3:6]}-{number[6:18]}"
+    head = (f'{{"specversion":"1.0","type":"usage.recorded","source":"{source}","id":"{number}",'
             f'"subject":"{account}","time":"{time}","data":{{{data},"user":"u-{bits & 1023}",'
             f'"thread":"t-{(bits >> 10) % THREADS}","execution":"')
     fill = EVENT_BYTES - len(head) - 3

@@ -1,6 +1,7 @@
 """./run bench in small: it still runs, its books are right, and its report holds what people and programs look for in it."""
 
 import json
+import uuid
 from collections import Counter
 from statistics import median
 
@@ -13,7 +14,7 @@ from tests.rig.daemon import TOP
 EVENTS = 1000
 TICK_US = 10_000  # of the clock that processes are charged by
 PHASES = {"consume", "decode", "rate", "dedup", "copy keys", "copy entries", "upsert", "commit"}
-CASES = ("entries-10m", "alerts")
+CASES = ("entries-10m", "uuid7-30m", "alerts")
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,12 @@ def cpu_of(report, writers):
 def test_a_case_of_growth_is_measured_against_the_base_of_its_run_and_asks_what_api_promises(grown):
     rows = grown["growth"]
     assert [row["case"] for row in rows] == ["base", *CASES]
-    assert [row["entries"] for row in rows] == [0, 10 * EVENTS, 0]
+    assert [row["entries"] for row in rows] == [0, 10 * EVENTS, 30 * EVENTS, 0]
     for row in rows:
         assert row["of_base"] is None or row["of_base"] > 0
         assert row["answers"].keys() == {"history page", "thread usage", "balance", "check_usage"}
         assert all(0 < answer["p50_ms"] <= answer["p99_ms"] for answer in row["answers"].values())
-    assert rows[2]["alerts"] == EVENTS
+    assert rows[-1]["alerts"] == EVENTS
 
 
 def test_the_sizes_of_growth_are_those_of_the_names_from_a_million_events_on():
@@ -163,6 +164,14 @@ def test_the_benchs_stream_is_the_same_for_a_seed_and_resends_one_in_a_hundred()
     assert {len(value) for _, value in one} == {340}
     assert [key for key, _ in one] == [key for key, _ in two]
     assert len({json.loads(value)["data"].get("model") for _, value in one}) == 23  # and events without one
+
+
+def test_ids_of_the_benchs_stream_tell_their_time_where_that_is_wanted():
+    found = [json.loads(value) for _, value in Stream(7, 5000, uuid7=True)]
+    assert len({event["id"] for event in found}) == 4950 and {len(value) for _, value in Stream(7, 5000, uuid7=True)} == {340}
+    ids = [uuid.UUID(event["id"]) for event in found]
+    assert {id.version for id in ids} == {7} and {id.variant for id in ids} == {uuid.RFC_4122}
+    assert 99 <= (ids[-1].int >> 80) - (ids[0].int >> 80) <= 100  # ms
 
 
 def test_another_part_of_the_benchs_stream_is_of_the_accounts_that_use_most_and_has_ids_of_its_own():

@@ -116,11 +116,22 @@ def test_leaves_that_were_there_get_the_index_on_threads(database):
     assert len(of_threads) == 4
     for name, in of_threads:
         database.rows(f"DROP INDEX {name}")
-    database.rows("DELETE FROM debitd.schema_version WHERE number >= 4")
+    database.rows("DELETE FROM debitd.schema_version WHERE number = 4")
     assert "0004_threads is missing" in database.schema()
     assert "apply schema/0004_threads.sql" in database.ctl("migrate", json=False).out
     assert database.rows(indexes) == now
     assert database.schema() == "is this program's"
+
+
+@pytest.mark.parametrize("begun", ("", "INSERT INTO debitd.event_key SELECT month, gen_random_uuid(), gen_random_uuid() FROM debitd.books",
+                                   "INSERT INTO debitd.position (topic, partition, epoch, updated_at) VALUES ('t', 0, 1, now())"))
+def test_books_that_have_begun_keep_keys_by_the_hash_alone(database, begun):
+    database.rows("ALTER TABLE debitd.books DROP COLUMN timed_keys")
+    database.rows("DELETE FROM debitd.schema_version WHERE number >= 5")
+    if begun:
+        database.rows(begun)
+    assert "apply schema/0005_timed_keys.sql" in database.ctl("migrate", json=False).out
+    assert database.rows("SELECT timed_keys FROM debitd.books") == [(not begun,)]
 
 
 def test_a_thread_is_looked_up_by_its_index_whatever_the_collation(postgres, tmp_path):

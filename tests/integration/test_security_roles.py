@@ -34,8 +34,8 @@ VIEWS = {
 # Who may call it. What is in no line here is the writer's alone, in debitd, and nobody's else.
 EVERYBODY = {
     "api": "check_usage credit_balance estimate ledger_page",
-    "debitd": "month_of mul_div_half_even named_accounts now only_account own_account percent plain plan_named reached read_decimal "
-              "round_half_even start_of",
+    "debitd": "key_head key_of month_of mul_div_half_even named_accounts now only_account own_account percent plain plan_named reached "
+              "read_decimal round_half_even start_of time_of_id",
 }
 ADMIN = {
     "api": "account_assign account_close account_open account_update credit_adjust credit_grant credit_purchase credit_refund invoice_pay",

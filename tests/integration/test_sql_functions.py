@@ -9,7 +9,7 @@ from fractions import Fraction
 import psycopg
 import pytest
 
-from tests.integration.sql_books import first_of_month, schema_files
+from tests.integration.sql_books import first_of_month, golden, schema_files
 from tests.rig.wait import wait_until
 
 CHECK = """
@@ -104,6 +104,16 @@ def test_hashes_are_those_of_the_daemon(books):
     parts = ["debitd/event/v1", "/täst", "", None]
     content = b"".join(b"\xff\xff\xff\xff" if part is None else len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
     assert books.one("SELECT debitd.hash_parts(%s)", parts).bytes == hashlib.sha256(content).digest()[:16]
+
+
+def test_ids_that_tell_their_time_lead_keys_as_the_golden_file_says(books):
+    key_of = "SELECT debitd.key_of(debitd.key_head('/s'), %s, %s)"
+    cases = golden("timed_ids.txt")
+    for id, first in cases:
+        whole = books.one("SELECT debitd.hash_parts(%s)", ["debitd/event/v1", "/s", id]).hex
+        assert books.one(key_of, id, False).hex == whole
+        assert books.one(key_of, id, True).hex == (first + whole[6:] if first else whole), id
+    assert len(cases) == 35
 
 
 def test_names_get_an_id_once(books):

@@ -67,7 +67,7 @@ static void check_position(const struct position *old, const struct position *ne
 
 static void check_identity(const struct ledger_entry *e)
 {
-    int identity = atoi(e->event_id + 1);
+    int identity = atoi(e->event_id + (strlen(e->event_id) == 36 ? 24 : 1));
     int *booked = e->is_usage ? seen.usage_booked : seen.purchase_booked;
 
     MUST(++booked[identity] == 1, "I2: %s is booked twice", e->event_id);
@@ -246,9 +246,8 @@ bool check_settled(char *why, size_t n)
 /* The variant of an identity that is in the books: the quantity tells. -1: parked, or none. */
 static int booked_variant(int identity)
 {
-    char id[16];
+    const char *id = usage_id(identity);
 
-    snprintf(id, sizeof(id), "e%d", identity);
     EACH_ROW(r, T_ENTRY)
     {
         const struct ledger_entry *e = r->old;

@@ -121,6 +121,11 @@ static void put_on_topic(struct sent_event e, struct slice value)
           (int)value.n, value.p ? value.p : "");
 }
 
+const char *usage_id(int identity)
+{
+    return sim_text(identity % 2 ? "e%d" : "019aa7c0-5c00-7000-8000-%012d", identity);
+}
+
 /* Everything about it follows from its identity and variant, so that a resend is the same to the byte. */
 static struct slice usage_text(int identity, int variant, bool *ret_to_a3)
 {
@@ -132,9 +137,9 @@ static struct slice usage_text(int identity, int variant, bool *ret_to_a3)
 
     *ret_to_a3 = strcmp(account, "a3") == 0;
     return slice_of(sim_text(
-        "{\"specversion\":\"1.0\",\"type\":\"usage.recorded\",\"id\":\"e%d\",\"source\":\"/s\","
+        "{\"specversion\":\"1.0\",\"type\":\"usage.recorded\",\"id\":\"%s\",\"source\":\"/s\","
         "\"subject\":\"%s\",\"data\":{\"metric\":\"%s\",\"quantity\":%d}}",
-        identity, account, (h >> 20) % 2 ? "calls" : "signs",
+        usage_id(identity), account, (h >> 20) % 2 ? "calls" : "signs",
         (int)((h >> 24) % 4) + 1 + 10 * variant));
 }
 

@@ -16,7 +16,7 @@ enum event_kind { EVENT_USAGE, EVENT_NONSENSE, EVENT_TOMBSTONE, EVENT_OPENED, EV
 
 struct sent_event {
     enum event_kind kind;
-    int identity; /* of usage "e%d", of a purchase "c%d" */
+    int identity; /* of usage: usage_id(), of a purchase: "c%d" */
     int variant;  /* 0, or 1: the identity with other data */
     bool to_a3;   /* the account that is opened under way, or never */
     enum topic_name topic;
@@ -35,7 +35,8 @@ extern struct events events;
 
 void events_init(void);         /* accounts and payers, all partitions empty */
 void *events_sender(void *arg); /* a fiber: sends them all, in some seconds */
+/* The id of a usage event: every other one tells its time. Memory of the history. */
+const char *usage_id(int identity);
 
 extern const int32_t sim_thresholds[3];
-
 #endif

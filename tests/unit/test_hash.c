@@ -2,6 +2,7 @@
  * written in each comment, and from the SipHash paper. */
 #include "base/hash.h"
 #include "tests/unit/test.h"
+#include "tests/unit/golden.h"
 
 static void hash_is(struct hash128 h, const char *hex)
 {
@@ -26,6 +27,22 @@ TEST("an identity is that of source and id, a digest that of type, subject and d
     hash_is(hash_identity(SLICE("/s"), SLICE("id")), "fd05d27772c081c35b3aacbac61bbfa2");
     /* printf '\0\0\0\020debitd/digest/v1\0\0\0\1t\0\0\0\1s\0\0\0\2{}' | sha256sum */
     hash_is(hash_digest(SLICE("t"), SLICE("s"), SLICE("{}")), "4760000759675a52adfb602b88fee0fa");
+}
+
+TEST("an id that tells its time leads its key by it, as the golden file says")
+{
+    struct golden g;
+    int cases = 0;
+    for (golden_open(&g, "tests/golden/timed_ids.txt"); golden_next(&g); cases++) {
+        struct hash128 whole = hash_identity(SLICE("/s"), slice_of(g.column[0])), key = whole;
+        char first[7] = "-";
+        hash_lead_by_time(&key, slice_of(g.column[0]));
+        if (memcmp(&key, &whole, sizeof key) != 0)
+            snprintf(first, sizeof first, "%02x%02x%02x", key.byte[0], key.byte[1], key.byte[2]);
+        CHECK_STR(first, g.column[1]);
+        CHECK(memcmp(key.byte + 3, whole.byte + 3, sizeof key - 3) == 0);
+    }
+    CHECK_INT(cases, 35);
 }
 
 TEST("moving a byte from one part to the next gives another hash")
