@@ -92,7 +92,7 @@ REVOKE EXECUTE ON FUNCTION debitd.move_position(text, integer, bigint, text, tex
     debitd.adopt_cluster(text, text, text) FROM debitd_writer;
 GRANT EXECUTE ON FUNCTION debitd.move_position(text, integer, bigint, text, text, bigint, bigint, boolean),
     debitd.adopt_cluster(text, text, text) TO debitd_admin;
--- What views of api and functions that only read need.
+-- What views of api, functions that only read and debitctl verify need.
 GRANT EXECUTE ON FUNCTION debitd.now(), debitd.month_of(timestamptz), debitd.start_of(date), debitd.plain(numeric),
     debitd.key_head(text), debitd.time_of_id(text), debitd.key_of(bytea, text, boolean),
     debitd.round_half_even(numeric, integer), debitd.mul_div_half_even(numeric, numeric, numeric, integer),
