@@ -119,7 +119,7 @@ static bool chain(struct ingest *g, struct entry *e, struct payer_state *p)
         return false;
     p->balance = e->balance_after = after;
     p->spent -= e->amount;
-    p->has_charge |= e->amount != 0;
+    p->has_charge |= !e->is_void && e->amount != 0;
     p->touched = true;
     e->entry_id = g->entry_base + (int64_t)g->entries;
     e->payer_id = p->payer_id;

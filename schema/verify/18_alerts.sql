@@ -18,7 +18,7 @@ WITH plan AS MATERIALIZED (
            ('balance.exhausted', 0, c.before > 0 AND c.balance_after <= 0),
            ('balance.recovered', c.low_balance, c.before < c.low_balance AND c.low_balance <= c.balance_after
             AND EXISTS (SELECT FROM debitd.ledger e WHERE e.payer_id = c.payer_id AND e.entry_id <= c.entry_id
-                           AND e.type IN ('usage', 'void') AND e.amount <> 0))) AS w (type, threshold, is_due)
+                           AND e.type = 'usage' AND e.amount <> 0))) AS w (type, threshold, is_due)
      WHERE w.is_due
 ), alert AS MATERIALIZED (
     SELECT l.alert_id, l.type, l.payer_id, l.entry_id, l.threshold, l.event -> 'data' AS data, (l.raised_at AT TIME ZONE 'UTC')::date AS day

@@ -899,6 +899,29 @@ MEETING = catalogue(
           ' quotas = ( { metric = "n"; included = "5"; overage_price = "3"; } ); }')
 
 
+@pytest.mark.world(partitions=1)
+def test_a_void_that_gives_back_what_no_usage_was_charged_for_is_no_charge(world):
+    begin(world, text=MEETING, accounts=[("e", "mixed")])
+
+    def heard():
+        return [(a["type"], a["data"]["balance"], a["data"]["event_id"]) for a in alerts(world) if a["type"].startswith("balance")]
+
+    world.usage("e", "n", id="s1", quantity=8)
+    world.usage("e", "n", id="s2", quantity=2)  # 10 of 10
+    world.wait_booked(total=2)
+    world.account("credits.adjusted", "e", id="down", amount="-5")  # 6 -> 1
+    world.account("plan.assigned", "e", id="smaller", plan="mixed-2")
+    world.wait_booked()
+    world.void("e", "s2", id="void-s2")  # 5 beyond the smaller quota -> 3 beyond, 3 dollars each: 1 -> 7
+    world.wait_booked()
+    assert amounts(world) == {"s1": 0, "s2": 0, "void-s2": 6}
+    world.account("credits.adjusted", "e", id="down-again", amount="-3")  # 7 -> 4
+    world.account("credits.purchased", "e", id="up", amount="1")          # 4 -> 5
+    world.wait_booked()
+    assert heard() == [("balance.low", "1", "down"), ("balance.low", "4", "down-again")]
+    world.verify()
+
+
 @pytest.mark.world(partitions=2)
 def test_usage_alerts_of_an_entry_precede_its_balance_alerts_in_the_order_of_their_thresholds(world):
     begin(world, text=MEETING, accounts=[("a", "mixed"), ("b", "plain"), ("e", {"plan": "mixed"})])
