@@ -6,8 +6,7 @@ identities of their own, but balances and summaries do not know of them: they ar
 """
 
 # The identity under which an account is opened here, and rows of tables with some columns replaced, whatever the others are.
-KEY = ("encode(substring(sha256(s.head || int4send(octet_length('bench-' || {0})) || convert_to('bench-' || {0}, 'UTF8'))"
-       " FROM 1 FOR 16), 'hex')::uuid")
+KEY = "debitd.key_of(s.head, 'bench-' || {0}, (SELECT timed_keys FROM debitd.books))"
 COPIES = {
     "account": "SELECT r.* FROM wanted w JOIN debitd.account m ON m.account_id = w.like_id CROSS JOIN LATERAL"
                " jsonb_populate_record(m, jsonb_build_object('account_id', w.account_id, 'payer_id', w.account_id, 'name', w.name)) r",
@@ -48,8 +47,7 @@ def open_accounts(connection, wanted):
 
 def copy_accounts(connection):
     connection.execute(
-        "CREATE TEMP TABLE source ON COMMIT DROP AS SELECT DISTINCT '\\x0000000f'::bytea || 'debitd/event/v1'::bytea"
-        " || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') AS head"
+        "CREATE TEMP TABLE source ON COMMIT DROP AS SELECT DISTINCT debitd.key_head(n.name) AS head"
         " FROM debitd.ledger l JOIN debitd.name n ON n.name_id = l.source_id WHERE l.type = 'grant'")
     connection.execute(
         "CREATE TEMP TABLE first ON COMMIT DROP AS SELECT a.name, a.account_id, " + KEY.format("a.name") + " AS key"

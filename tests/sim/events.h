@@ -39,4 +39,5 @@ void *events_sender(void *arg); /* a fiber: sends them all, in some seconds */
 const char *usage_id(int identity);
 
 extern const int32_t sim_thresholds[3];
+
 #endif
