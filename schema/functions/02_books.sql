@@ -70,6 +70,7 @@ BEGIN
         EXECUTE format('CREATE INDEX ON debitd.%I (account_id, entry_id)', leaf);
         EXECUTE format('CREATE INDEX ON debitd.%I (payer_id, entry_id)', leaf);
         EXECUTE format('CREATE INDEX ON debitd.%I (account_id, thread_id text_pattern_ops) WHERE thread_id IS NOT NULL', leaf);
+        EXECUTE format('ALTER TABLE debitd.%I ALTER COLUMN thread_id SET STATISTICS 0', leaf);
         EXECUTE format('CREATE INDEX ON debitd.%I USING brin (entry_id) WITH (pages_per_range = 32, autosummarize = on)', leaf);
         -- Triggers on rows come with ATTACH, those on TRUNCATE do not.
         EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON debitd.%I '

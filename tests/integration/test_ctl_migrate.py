@@ -1,6 +1,7 @@
 """debitctl migrate brings any database to this program's schema, and nothing else to it; debitd starts on its own schema only."""
 
 import hashlib
+import re
 import subprocess
 import threading
 from itertools import count
@@ -109,17 +110,21 @@ def test_older_functions_are_replaced_and_what_users_built_on_views_stays(databa
     assert database.schema() == "is this program's"
 
 
-def test_leaves_that_were_there_get_the_index_on_threads(database):
+def test_leaves_that_were_there_get_the_index_on_threads_and_no_statistics_of_them(database):
     indexes = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'ledger\\_%' ORDER BY 1"
-    now = database.rows(indexes)
+    targets = "SELECT attrelid::regclass::text, attstattarget FROM pg_attribute WHERE attname = 'thread_id' AND attstattarget >= 0 ORDER BY 1"
+    now, without = database.rows(indexes), database.rows(targets)
+    assert [target for _, target in without] == [0] * 4
+    for leaf, _ in without:
+        database.rows(f"ALTER TABLE {leaf} ALTER COLUMN thread_id SET STATISTICS -1")
     of_threads = database.rows("SELECT indexrelid::regclass::text FROM pg_index WHERE pg_get_indexdef(indexrelid) LIKE '%thread_id%'")
     assert len(of_threads) == 4
     for name, in of_threads:
         database.rows(f"DROP INDEX {name}")
-    database.rows("DELETE FROM debitd.schema_version WHERE number = 4")
+    database.rows("DELETE FROM debitd.schema_version WHERE number IN (4, 6)")
     assert "0004_threads is missing" in database.schema()
-    assert "apply schema/0004_threads.sql" in database.ctl("migrate", json=False).out
-    assert database.rows(indexes) == now
+    assert re.findall("apply schema/(.*)", database.ctl("migrate", json=False).out) == ["0004_threads.sql", "0006_thread_statistics.sql"]
+    assert (database.rows(indexes), database.rows(targets)) == (now, without)
     assert database.schema() == "is this program's"
 
 
@@ -134,21 +139,31 @@ def test_books_that_have_begun_keep_keys_by_the_hash_alone(database, begun):
     assert database.rows("SELECT timed_keys FROM debitd.books") == [(not begun,)]
 
 
-def test_a_thread_is_looked_up_by_its_index_whatever_the_collation(postgres, tmp_path):
+@pytest.fixture
+def other_collation(postgres, tmp_path):
     with postgres.connect("postgres") as connection:
         connection.execute("CREATE DATABASE other_collation TEMPLATE template0 LOCALE 'C.UTF-8'")
-    other = Database(postgres, tmp_path, "other_collation")
-    try:
-        other.ctl("migrate")
-        with postgres.connect(other.name) as connection:
-            connection.execute("SET enable_seqscan = off")
-            plan = [line.strip() for line, in connection.execute(
-                "EXPLAIN SELECT * FROM api.thread_usage WHERE account_id = 'a' AND thread_id = 't'")]
-        looked_up = [line for line in plan if line.startswith("Index Cond: (") and "thread_id = 't'::text" in line]
-        assert len(looked_up) == 4, plan
-    finally:
-        postgres.drop_database(other.name)
-        postgres.drop_database("other_collation")
+    made = Database(postgres, tmp_path, "other_collation")
+    made.ctl("migrate")
+    yield made
+    postgres.drop_database(made.name)
+    postgres.drop_database("other_collation")
+
+
+@pytest.mark.parametrize("where", ("database", "other_collation"))
+def test_a_thread_is_looked_up_by_its_account_even_right_after_a_month_began_with_grants(where, request):
+    began = request.getfixturevalue(where)
+
+    def entries(type, thread, count):
+        began.rows("INSERT INTO debitd.ledger (entry_id, account_id, payer_id, type, occurred_at, booked_at, counted_on, amount, unit_id,"
+                   f" balance_after, thread_id) SELECT nextval('debitd.entry_seq'), n % 1000, n % 1000, '{type}', t, t, t::date, 0, 1, 0, {thread}"
+                   f" FROM generate_series(1, {count}) n, debitd.now() t")
+    entries("grant", "NULL::text", 1000)
+    began.rows("VACUUM ANALYZE debitd.ledger")
+    entries("usage", "'t-' || n % 64", 20000)
+    plan = "\n".join(line.strip() for line, in began.rows(
+        "EXPLAIN SELECT * FROM api.thread_usage WHERE account_id = 'a' AND thread_id = 't-1'"))
+    assert re.search(r"^Index Cond: \(\(account_id = a.account_id\) AND .*\(thread_id = 't-1'::text\)\)$", plan, re.M), plan
 
 
 def test_newer_functions_are_told_from_older_ones(database):
