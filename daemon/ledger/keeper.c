@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ledger/release.h"
+#include "ledger/stride.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,7 +14,7 @@
 #define ROUND_US (1 * US_PER_SECOND)
 #define LEAVES_US \
     (3600 * US_PER_SECOND) /* leaves are made three months ahead, so once an hour is plenty */
-#define FOLD_MOST 64
+#define FOLD_MOST 500000   /* entries: some seconds of work */
 
 struct keeper {
     char *conninfo, *default_plan;
@@ -29,6 +30,7 @@ struct keeper {
     struct ingest ingest;
     struct complaint complaint;
     int64_t leaves_due_us;
+    struct stride stride;
     bool retry_unpriced; /* another price file: what no price was found for may have one now */
 };
 
@@ -54,13 +56,20 @@ static enum pg_outcome keep_months(struct keeper *k, struct error *e)
 
 static enum pg_outcome fold(struct keeper *k, struct error *e)
 {
+    struct pg_result *found CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_run(k->pg, "looking for batches to fold",
+                               "SELECT coalesce(max(b.batch_id), 0) FROM debitd.batch b "
+                               "WHERE NOT b.folded",
+                               0, NULL, &found, e);
+    if (o != PG_DONE || !stride_ends(&k->stride, pg_text_int(found, 0, 0), monotonic_us()))
+        return o;
     for (;;) {
         struct pg_result *r CLEANUP(pg_result_freep) = NULL;
         char most[16];
         snprintf(most, sizeof most, "%d", FOLD_MOST);
         const char *param = most;
-        enum pg_outcome o = pg_run(k->pg, "folding batches into usage_daily",
-                                   "SELECT debitd.fold($1::integer)", 1, &param, &r, e);
+        o = pg_run(k->pg, "folding batches into usage_daily", "SELECT debitd.fold($1::integer)", 1,
+                   &param, &r, e);
         atomic_fetch_add(&k->heartbeat, 1);
         if (o != PG_DONE || pg_text_int(r, 0, 0) < FOLD_MOST)
             return o;

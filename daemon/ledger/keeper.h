@@ -1,7 +1,7 @@
 /* The housekeeper: one thread, one connection. Each second it moves the books to a new month when
  * the old one has ended, makes leaves ahead, releases parked messages whose reason is
- * gone, and folds finished batches into usage_daily. Any number of daemons may keep house at once.
- * */
+ * gone, and folds finished batches into usage_daily when a stride ends (ledger/stride.h). Any
+ * number of daemons may keep house at once. */
 #ifndef DEBITD_LEDGER_KEEPER_H
 #define DEBITD_LEDGER_KEEPER_H
 

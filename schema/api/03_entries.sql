@@ -58,7 +58,7 @@ SELECT d.account_id, d.day, metric.name AS metric, service.name AS service, mode
         SELECT a.name, l.counted_on, l.metric_id, coalesce(l.service_id, 0), coalesce(l.model_id, 0), c.component_id,
                c.quantity, CASE WHEN l.cost IS NULL THEN 0 ELSE c.cost END, c.charge, CASE l.type WHEN 'usage' THEN 1 ELSE -1 END
           FROM debitd.batch b
-          JOIN debitd.ledger l ON l.entry_id BETWEEN b.entry_lo AND b.entry_hi
+          JOIN debitd.ledger l ON l.entry_id BETWEEN b.entry_lo AND b.entry_hi AND l.entry_id >> 20 = b.entry_lo >> 20 -- as in debitd.fold
                -- the bounds of all of them: an account's index is read from there on, and only
                -- leaves that they can be in
                AND l.entry_id >= (SELECT min(w.entry_lo) FROM debitd.batch w WHERE NOT w.folded)

@@ -33,7 +33,7 @@ def open_accounts(connection, wanted):
                                           [account, account, plan]).fetchone()
             if outcome != "done":
                 raise RuntimeError(f"{account} could not be opened on {plan}: {outcome}")
-    while connection.execute("SELECT debitd.fold(10000)").fetchone()[0]:  # what a daemon would have summed long ago
+    while connection.execute("SELECT debitd.fold(500000)").fetchone()[0]:  # what a daemon would have summed long ago
         pass
     with connection.transaction():
         connection.execute("CREATE TEMP TABLE given (at serial, name text, first text) ON COMMIT DROP")

@@ -300,7 +300,8 @@ class Entries:
 
     def daily(self):
         return [(str(r["day"]), r["component"], *(format(r[name], "f") for name in ("quantity", "cost", "charge")), r["events"])
-                for r in self.books.rows("""SELECT d.*, n.name AS component FROM debitd.usage_daily d
+                for r in self.books.rows("""SELECT d.day, n.name AS component, trim_scale(d.quantity) AS quantity, trim_scale(d.cost) AS cost,
+                                                     trim_scale(d.charge) AS charge, d.events FROM debitd.usage_daily d
                                               JOIN debitd.name n ON n.name_id = d.component_id ORDER BY d.day, n.name""")]
 
 
@@ -309,7 +310,7 @@ def test_the_folder_sums_components_by_day_and_voids_take_back(books):
     two = {"input": ("512", "0.5", "1.5"), "output": ("207", "0.25", "1")}
     entries.write(books.sql, ("usage", "2026-11-20", two), ("usage", "2026-11-20", {"input": ("8", "0.5", "0.5")}))
     entries.write(books.sql, ("usage", "2026-11-21", two), ("usage", "2026-11-21", {"input": ("1", None, "0")}))
-    assert books.one("SELECT debitd.fold(100)") == 3  # and the range of the grant at opening, which is no usage
+    assert books.one("SELECT debitd.fold(100)") == 5  # and the grant at opening, which is no usage
     assert entries.daily() == [("2026-11-20", "input", "520", "1", "2", 2), ("2026-11-20", "output", "207", "0.25", "1", 1),
                                ("2026-11-21", "input", "513", "0.5", "1.5", 2), ("2026-11-21", "output", "207", "0.25", "1", 1)]
     entries.write(books.sql, ("void", "2026-11-20", {name: tuple("-" + part for part in parts) for name, parts in two.items()}))
@@ -318,12 +319,15 @@ def test_the_folder_sums_components_by_day_and_voids_take_back(books):
     assert books.one("SELECT debitd.fold(100)") == 0
 
 
-def test_the_folder_takes_no_more_than_it_is_told_and_each_range_once(books):
+def test_the_folder_takes_ranges_until_it_has_as_many_entries_as_it_is_told_and_each_range_once(books):
     entries = Entries(books)
-    for _ in range(5):
-        entries.write(books.sql, ("usage", "2026-11-20", {"input": ("1", "1", "1")}))
-    assert [books.one("SELECT debitd.fold(4)") for _ in range(3)] == [4, 2, 0]
-    assert entries.daily() == [("2026-11-20", "input", "5", "5", "5", 5)]
+    one = ("usage", "2026-11-20", {"input": ("1", "1", "1")})
+    for count in (2, 3, 1, 4):
+        entries.write(books.sql, *[one] * count)
+    assert [books.one("SELECT debitd.fold(4)") for _ in range(4)] == [1 + 2 + 3, 1 + 4, 0, 0]  # the grant at opening is one
+    assert entries.daily() == [("2026-11-20", "input", "10", "10", "10", 10)]
+    entries.write(books.sql, *[one] * 7)
+    assert [books.one("SELECT debitd.fold(1)") for _ in range(2)] == [7, 0]
 
 
 def test_the_folder_loses_no_transaction_that_commits_later(books):

@@ -216,6 +216,6 @@ const struct sql_handler sql_accounts[] = {
     { "SELECT debitd.switch_month()", sql_switch_month },
     { "SELECT debitd.ensure_months()", sql_one_zero },
     { "SELECT debitd.purge_batches()", sql_one_zero },
-    { "SELECT debitd.fold(", sql_one_zero },
+    { "SELECT coalesce(max(b.batch_id), 0) FROM debitd.batch b WHERE NOT b.folded", sql_one_zero },
     { NULL, NULL },
 };
