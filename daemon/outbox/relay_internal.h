@@ -17,6 +17,7 @@
 /* of dead letters' values in one transaction, but for a single larger one */
 #define RELAY_LETTER_BYTES_MAX (8 * 1024 * 1024)
 #define RELAY_IDLE_US          INT64_C(50000) /* between looks into the outbox without a wake */
+#define RELAY_STATEMENTS_MAX   32
 #define RELAY_STANDBY_US       INT64_C(1000000)
 #define RELAY_TAKEOVER_US      INT64_C(20000000)
 #define RELAY_TOPICS_US        INT64_C(5000000) /* between looks for a topic that is missing */
@@ -66,8 +67,10 @@ struct relay {
     _Atomic uint64_t beat;
     _Atomic bool stop;
 
-    struct pg_session *pg; /* NULL: none */
-    bool leads;            /* holds the lock, in this session */
+    struct pg_session *pg;                               /* NULL: none */
+    bool leads;                                          /* holds the lock, in this session */
+    struct pg_statement statement[RELAY_STATEMENTS_MAX]; /* those that were run */
+    int statements;
     int64_t epoch;
     char epoch_text[24];
     int64_t sign_us; /* when PostgreSQL was last told that we live */

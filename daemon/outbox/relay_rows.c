@@ -17,18 +17,33 @@ static const char *const saw_sql[] = { "relay_saw_alerts", "relay_saw_letters" }
 static const char *const met_sql[] = { "relay_met_alerts", "relay_met_letters" };
 static const char *const noun[] = { "alerts", "dead letters" };
 
+/* Every access is by key or by the index on what is open; and no more is known of the parameters
+ * than when this is planned. */
+static const char session_settings[] =
+    "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
+
+static const struct pg_statement *statement(struct relay *r, const char *query)
+{
+    char path[80];
+    const struct embedded_file *f;
+
+    for (int i = 0; i < r->statements; i++)
+        if (strcmp(r->statement[i].name, query) == 0)
+            return &r->statement[i];
+    snprintf(path, sizeof(path), "schema/queries/%s.sql", query);
+    f = embedded_find(path);
+    ASSERT(f != NULL && r->statements < RELAY_STATEMENTS_MAX);
+    r->statement[r->statements] = (struct pg_statement){ .name = query, .sql = f->text };
+    return &r->statement[r->statements++];
+}
+
 static enum relay_step run(struct relay *r, const char *doing, const char *query, int params,
                            const char *const *param, struct pg_result **ret)
 {
     struct error error = { 0 };
-    char path[80];
-    const struct embedded_file *f;
 
-    snprintf(path, sizeof(path), "schema/queries/%s.sql", query);
-    f = embedded_find(path);
-    ASSERT(f != NULL);
     atomic_fetch_add(&r->beat, 1);
-    switch (pg_run(r->pg, doing, f->text, params, param, ret, &error)) {
+    switch (pg_run_prepared(r->pg, doing, statement(r, query), params, param, ret, &error)) {
     case PG_DONE:
         r->sign_us = monotonic_us();
         return STEP_DONE;
@@ -82,7 +97,10 @@ enum relay_step rows_open(struct relay *r)
     r->leads = false;
     if (pg_open(r->settings.conninfo, "relay", &r->pg, &error) != 0)
         return relay_failed(r, "%s", error.text);
-    return STEP_DONE;
+    if (pg_script(r->pg, "setting up the session", session_settings, &error) == PG_DONE)
+        return STEP_DONE;
+    pg_close(TAKE(r->pg));
+    return relay_failed(r, "%s", error.text);
 }
 
 enum relay_step rows_lead(struct relay *r, bool *ret_leads)

@@ -28,7 +28,7 @@ struct pg_session {
 
 /* Where to connect to, with what is read from files. */
 struct pg_target {
-    struct buffer conninfo; /* as libpq reads it: without our own keywords */
+    struct buffer conninfo;                 /* as libpq reads it: without our own keywords */
     char *password_file, *sslpassword_file; /* NULL: none was named */
     struct buffer password, sslpassword;
 };
@@ -41,6 +41,20 @@ void pg_target_fini(struct pg_target *t);
 enum pg_outcome pg_note_failure(struct pg_session *s, const PGresult *r);
 /* The connection is of no more use. Returns PG_LOST. */
 enum pg_outcome pg_note_loss(struct pg_session *s);
+
+static inline bool pg_is_prepared(const struct pg_session *s, const struct pg_statement *st)
+{
+    for (int i = 0; i < s->prepared_count; i++)
+        if (s->prepared[i] == st)
+            return true;
+    return false;
+}
+
+static inline void pg_note_prepared(struct pg_session *s, const struct pg_statement *st)
+{
+    ASSERT(s->prepared_count < (int)ARRAY_SIZE(s->prepared));
+    s->prepared[s->prepared_count++] = st;
+}
 
 static inline PGresult *pg_raw(const struct pg_result *r)
 {

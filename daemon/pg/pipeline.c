@@ -21,11 +21,10 @@ static void await(struct pg_session *s, const struct pg_statement *st, bool is_p
     s->awaited[at].is_prepare = is_prepare;
 }
 
-static bool is_prepared(const struct pg_session *s, const struct pg_statement *st)
+static bool will_be_prepared(const struct pg_session *s, const struct pg_statement *st)
 {
-    for (int i = 0; i < s->prepared_count; i++)
-        if (s->prepared[i] == st)
-            return true;
+    if (pg_is_prepared(s, st))
+        return true;
     for (int i = 0; i < s->awaited_count; i++) {
         int at = (s->awaited_first + i) % PIPELINE_MAX;
         if (s->awaited[at].is_prepare && s->awaited[at].statement == st)
@@ -42,7 +41,7 @@ void pg_pipeline_send(struct pg_session *s, const struct pg_statement *st, const
         return;
     }
     int ok = 1;
-    if (!is_prepared(s, st)) {
+    if (!will_be_prepared(s, st)) {
         ok = PQsendPrepare(s->conn, st->name, st->sql, 0, NULL);
         if (ok)
             await(s, st, true);
@@ -136,8 +135,7 @@ enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_
         enum pg_outcome o = take(s, &r);
         if (is_prepare) {
             if (o == PG_DONE) {
-                ASSERT(s->prepared_count < (int)ARRAY_SIZE(s->prepared));
-                s->prepared[s->prepared_count++] = st;
+                pg_note_prepared(s, st);
             }
             PQclear(r);
             continue;

@@ -213,6 +213,23 @@ enum pg_outcome pg_run(struct pg_session *s, const char *doing, const char *sql,
     return finish(s, doing, r, ret_result, ret_error);
 }
 
+enum pg_outcome pg_run_prepared(struct pg_session *s, const char *doing,
+                                const struct pg_statement *st, int nparams,
+                                const char *const *params, struct pg_result **ret_result,
+                                struct error *ret_error)
+{
+    ASSERT(!s->in_pipeline);
+    if (!pg_is_prepared(s, st)) {
+        PGresult *p = PQprepare(s->conn, st->name, st->sql, 0, NULL);
+        enum pg_outcome o = finish(s, doing, p, NULL, ret_error);
+        if (o != PG_DONE)
+            return o;
+        pg_note_prepared(s, st);
+    }
+    PGresult *r = PQexecPrepared(s->conn, st->name, nparams, params, NULL, NULL, 0);
+    return finish(s, doing, r, ret_result, ret_error);
+}
+
 enum pg_outcome pg_script(struct pg_session *s, const char *doing, const char *sql,
                           struct error *ret_error)
 {

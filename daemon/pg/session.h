@@ -1,8 +1,7 @@
 /* One connection to PostgreSQL: the only users of libpq-fe.h are the files of this folder.
  *
- * A session belongs to one thread. Every statement is prepared on first use and kept; parameters
- * and results are binary where struct pg_args is used, text in
- * pg_run(). Foreign errors are translated once, here, by the table in sqlstate.c (research:
+ * A session belongs to one thread. Every struct pg_statement is prepared on first use and kept;
+ * parameters and results are binary where struct pg_args is used, else text. Foreign errors are translated once, here, by the table in sqlstate.c (research:
  * reliability.md D "Retry classes"). */
 #ifndef DEBITD_PG_SESSION_H
 #define DEBITD_PG_SESSION_H
@@ -65,6 +64,12 @@ const char *pg_last_sqlstate(const struct pg_session *s);
 enum pg_outcome pg_run(struct pg_session *s, const char *doing, const char *sql, int nparams,
                        const char *const *params, struct pg_result **ret_result,
                        struct error *ret_error) MUST_CHECK;
+/* The same for a statement that is run again and again: planned once. */
+struct pg_statement;
+enum pg_outcome pg_run_prepared(struct pg_session *s, const char *doing,
+                                const struct pg_statement *st, int nparams,
+                                const char *const *params, struct pg_result **ret_result,
+                                struct error *ret_error) MUST_CHECK;
 /* Several statements in one text, no parameters, no rows: migrations. */
 enum pg_outcome pg_script(struct pg_session *s, const char *doing, const char *sql,
                           struct error *ret_error) MUST_CHECK;

@@ -285,6 +285,26 @@ PGresult *PQexecParams(PGconn *c, const char *sql, int n, const Oid *types,
     return last_result(c);
 }
 
+PGresult *PQprepare(PGconn *c, const char *name, const char *sql, int n, const Oid *types)
+{
+    (void)n;
+    (void)types;
+    add(c, (struct wish){ .what = SAID_PARSE, .name = name, .sql = sql });
+    return last_result(c);
+}
+
+PGresult *PQexecPrepared(PGconn *c, const char *name, int n, const char *const *value,
+                         const int *length, const int *format, int result_format)
+{
+    struct wish w = { .what = SAID_QUERY, .name = name, .text = true };
+
+    (void)format;
+    ASSERT(result_format == 0);
+    put_params(&w, n, value, length);
+    add(c, w);
+    return last_result(c);
+}
+
 int PQenterPipelineMode(PGconn *c)
 {
     c->pipeline = true;

@@ -303,7 +303,7 @@ static bool serve(struct session *s, struct wish *w)
         answer(s, NULL, false);
         return true;
     case SAID_QUERY:
-        r = begins(w->sql, "COPY ") ? copy(s, w) : execute(s, w);
+        r = w->sql != NULL && begins(w->sql, "COPY ") ? copy(s, w) : execute(s, w);
         if (r == NULL)
             return false;
         answer(s, r, false);
