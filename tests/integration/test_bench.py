@@ -65,8 +65,9 @@ def test_a_small_bench_has_a_time_for_every_phase_of_a_batch(report):
 
 def test_a_small_bench_measures_the_latency_alone_and_at_a_rate(report):
     found = report["latency"]
-    for row, count in ((found["visible"], 2), (found["alert"], 2), (found["at_rate"]["visible"], EVENTS - 1),
-                       (found["at_rate"]["acknowledged"], EVENTS - 1), (found["at_rate"]["alert"], EVENTS // 40 - 1)):
+    counted = EVENTS - EVENTS // 4  # behind those that warm the broker up
+    for row, count in ((found["visible"], 2), (found["alert"], 2), (found["at_rate"]["visible"], counted),
+                       (found["at_rate"]["acknowledged"], counted), (found["at_rate"]["alert"], counted // 40)):
         assert row["n"] == count and 0 < row["p50_ms"] <= row["p99_ms"] <= row["p999_ms"] <= row["max_ms"]
     assert 0 < found["at_rate"]["booked"]["max_ms"] <= found["at_rate"]["visible"]["max_ms"]
     assert 0 < found["at_rate"]["events_per_s"] < 4000
