@@ -103,10 +103,14 @@ def test_writers_that_share_payers_never_wait_for_each_other_in_a_circle(world):
                     partition=n % 4)
     world.flush()
     world.start(writers={"count": 4}, batch={"max_events": 50, "max_delay_ms": 0})
+
+    def circles():
+        return [line for line in world.postgres.log.read_text().splitlines()
+                if world.name in line and "deadlock detected" in line]
+    world.wait(lambda: circles() or world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") == 4000,
+               "4000 events to be booked", timeout=60)
+    assert circles() == []
     world.wait_booked(total=4000)
-    circles = [line for line in world.postgres.log.read_text().splitlines()
-               if world.name in line and "deadlock detected" in line]
-    assert circles == []
     conserved(world, 4000)
 
 
