@@ -66,6 +66,16 @@ static void let_go(struct source *s, struct partition *p)
     message_release(TAKE(p->held));
 }
 
+static void resume(struct source *s, struct partition *p)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
+    rd_kafka_resume_partitions(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    p->paused = false;
+}
+
 void source_revoke(struct source *s, struct partition *p)
 {
     struct source_place place = place_of(p);
@@ -86,6 +96,8 @@ void source_drop_all(struct source *s)
 
     for (size_t i = 0; i < s->partitions; i++) {
         let_go(s, &s->partition[i]);
+        if (s->partition[i].paused) /* it may come again, and a pause would outlive that too */
+            resume(s, &s->partition[i]);
         if (s->partition[i].announced)
             place[n++] = place_of(&s->partition[i]);
     }
@@ -138,16 +150,6 @@ void source_given(struct source *s, const rd_kafka_topic_partition_list_t *list)
 static bool to_read(const struct source *s, const struct partition *p)
 {
     return partition_assignable(p) && (s->phase == SOURCE_ALL || p->kind == TOPIC_ACCOUNTS);
-}
-
-static void resume(struct source *s, struct partition *p)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
-    rd_kafka_resume_partitions(s->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    p->paused = false;
 }
 
 /* Waits until the library has stopped what an assignment took away. The next one, a rebalance for

@@ -136,3 +136,22 @@ def test_a_full_queue_pauses_its_partitions_and_every_event_is_booked_once_it_em
         assert entries(world) == 20
     world.wait_booked(8020, timeout=60)
     world.verify()
+
+
+def test_what_was_paused_when_the_partitions_are_given_out_anew_is_read_on(world):
+    few = {"queue": {"max_messages": 1000}, "batch": {"max_events": 500}}
+    world.catalog()
+    opened(world, names(20))
+    first = world.start(**few)
+    used(world, names(20))
+    world.wait_booked(20)
+    with world.postgres.connect(world.name, autocommit=False) as books:
+        books.execute("LOCK TABLE debitd.payer IN EXCLUSIVE MODE")  # no writer gets on
+        used(world, names(20) * 400)
+        world.flush()
+        told = sum(line.startswith("STATUS=") for line in first.heard())
+        world.wait(lambda: sum(line.startswith("STATUS=") for line in first.heard()) >= told + 3, "three seconds to pass")
+        world.start(wait=False, **few)
+        world.wait(lambda: first.text().count("Kafka has given us") == 2, "the partitions to be given out anew")
+    world.wait_booked(8020, timeout=60)
+    world.verify()
