@@ -76,6 +76,15 @@ static void resume(struct source *s, struct partition *p)
     p->paused = false;
 }
 
+/* Before its assignment in the library ends, or is replaced: a pause would outlive that. Where it
+ * resumes does not matter: should it come again, it is assigned anew. */
+static void leave(struct source *s, struct partition *p)
+{
+    let_go(s, p);
+    if (p->paused)
+        resume(s, p);
+}
+
 void source_revoke(struct source *s, struct partition *p)
 {
     struct source_place place = place_of(p);
@@ -95,9 +104,7 @@ void source_drop_all(struct source *s)
     size_t n = 0;
 
     for (size_t i = 0; i < s->partitions; i++) {
-        let_go(s, &s->partition[i]);
-        if (s->partition[i].paused) /* it may come again, and a pause would outlive that too */
-            resume(s, &s->partition[i]);
+        leave(s, &s->partition[i]);
         if (s->partition[i].announced)
             place[n++] = place_of(&s->partition[i]);
     }
@@ -177,11 +184,7 @@ static void assign(struct source *s)
         struct partition *p = &s->partition[i];
         int64_t start;
 
-        let_go(s, p); /* it comes again */
-        if (p->paused)
-            /* where it resumes does not matter: it is assigned anew, and a pause would outlive
-             * that */
-            resume(s, p);
+        leave(s, p);
         if (!to_read(s, p))
             continue;
         start = partition_start(p);

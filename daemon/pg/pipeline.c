@@ -134,9 +134,8 @@ enum pg_outcome pg_pipeline_result(struct pg_session *s, struct pg_result **ret_
         PGresult *r = NULL;
         enum pg_outcome o = take(s, &r);
         if (is_prepare) {
-            if (o == PG_DONE) {
+            if (o == PG_DONE)
                 pg_note_prepared(s, st);
-            }
             PQclear(r);
             continue;
         }

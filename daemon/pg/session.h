@@ -1,8 +1,8 @@
 /* One connection to PostgreSQL: the only users of libpq-fe.h are the files of this folder.
  *
  * A session belongs to one thread. Every struct pg_statement is prepared on first use and kept;
- * parameters and results are binary where struct pg_args is used, else text. Foreign errors are translated once, here, by the table in sqlstate.c (research:
- * reliability.md D "Retry classes"). */
+ * parameters and results are binary where struct pg_args is used, else text. Foreign errors are
+ * translated once, here, by the table in sqlstate.c (research: reliability.md D "Retry classes"). */
 #ifndef DEBITD_PG_SESSION_H
 #define DEBITD_PG_SESSION_H
 

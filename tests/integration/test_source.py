@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import contextmanager
 
 import pytest
 
@@ -121,10 +122,15 @@ def test_a_property_that_the_guarantees_rest_on_is_refused_at_the_start(world):
     assert '"enable.auto.commit" cannot be set: the offsets are kept in PostgreSQL' in daemon.text()
 
 
-def test_a_full_queue_pauses_its_partitions_and_every_event_is_booked_once_it_empties(world):
+FEW = {"queue": {"max_messages": 1000}, "batch": {"max_events": 500}}
+
+
+@contextmanager
+def full_queue(world):
+    """A daemon with FEW that has booked 20 events and cannot book 8,000 more, meanwhile; its queue has been full for some time."""
     world.catalog()
     opened(world, names(20))
-    daemon = world.start(queue={"max_messages": 1000}, batch={"max_events": 500})
+    daemon = world.start(**FEW)
     used(world, names(20))
     world.wait_booked(20)
     with world.postgres.connect(world.name, autocommit=False) as books:
@@ -133,25 +139,19 @@ def test_a_full_queue_pauses_its_partitions_and_every_event_is_booked_once_it_em
         world.flush()
         told = sum(line.startswith("STATUS=") for line in daemon.heard())
         world.wait(lambda: sum(line.startswith("STATUS=") for line in daemon.heard()) >= told + 3, "three seconds to pass")
+        yield daemon
+
+
+def test_a_full_queue_pauses_its_partitions_and_every_event_is_booked_once_it_empties(world):
+    with full_queue(world):
         assert entries(world) == 20
     world.wait_booked(8020, timeout=60)
     world.verify()
 
 
 def test_what_was_paused_when_the_partitions_are_given_out_anew_is_read_on(world):
-    few = {"queue": {"max_messages": 1000}, "batch": {"max_events": 500}}
-    world.catalog()
-    opened(world, names(20))
-    first = world.start(**few)
-    used(world, names(20))
-    world.wait_booked(20)
-    with world.postgres.connect(world.name, autocommit=False) as books:
-        books.execute("LOCK TABLE debitd.payer IN EXCLUSIVE MODE")  # no writer gets on
-        used(world, names(20) * 400)
-        world.flush()
-        told = sum(line.startswith("STATUS=") for line in first.heard())
-        world.wait(lambda: sum(line.startswith("STATUS=") for line in first.heard()) >= told + 3, "three seconds to pass")
-        world.start(wait=False, **few)
+    with full_queue(world) as first:
+        world.start(wait=False, **FEW)
         world.wait(lambda: first.text().count("Kafka has given us") == 2, "the partitions to be given out anew")
     world.wait_booked(8020, timeout=60)
     world.verify()
