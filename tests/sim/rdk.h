@@ -20,7 +20,7 @@ struct rd_kafka_conf_s {
 struct reading { /* one partition of the assignment */
     struct log *log;
     int64_t start, at, due_us;
-    bool paused, told_end;
+    bool told_end;
     int64_t
         leftover; /* messages of the assignment before that still come, from this offset on; -1: none */
     int leftovers;
@@ -50,10 +50,12 @@ struct rd_kafka_s {
     struct owner *owner;
     uint64_t id; /* not used twice */
     /* a consumer */
-    bool subscribed, lost, closed, leaving; /* leaving: once it has given up what it has */
+    bool subscribed, lost, closed, rebalancing;
+    bool leaving; /* once it has given up what it has */
     int64_t polled_us;
     struct reading read[READS_MAX], before[READS_MAX];
     int reads, reads_before;
+    bool paused[TOPICS][PARTITIONS_MAX];
     struct op op[OPS_MAX];
     int ops;
     /* a producer */

@@ -1,6 +1,6 @@
 /* librdkafka 2.0.2 as a consumer, with the traps of it that are known (research: reliability.md A3): a resume of what is not paused
  * goes back to where it was assigned, so does now and then a new leader; a batch that cannot be read is an error and then reading goes on
- * behind it; of the assignment before, messages may still come. */
+ * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it outlives that. */
 #include "tests/sim/rdk.h"
 
 #include "tests/sim/check.h"
@@ -87,12 +87,20 @@ static struct reading *find(rd_kafka_t *c, const rd_kafka_topic_partition_t *e)
     return NULL;
 }
 
+static bool *paused(rd_kafka_t *c, const struct log *l)
+{
+    return &c->paused[l->topic->which][l->number];
+}
+
+static const struct log *log_of(const rd_kafka_topic_partition_t *e)
+{
+    return broker_topic(e->topic)->log[e->partition];
+}
+
 rd_kafka_resp_err_t rd_kafka_pause_partitions(rd_kafka_t *c, rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++) {
-        struct reading *r = find(c, &list->elems[i]);
-        if (r != NULL)
-            r->paused = true;
+        *paused(c, log_of(&list->elems[i])) = true;
         TRACE("pauses %s/%d", list->elems[i].topic, list->elems[i].partition);
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -101,12 +109,14 @@ rd_kafka_resp_err_t rd_kafka_pause_partitions(rd_kafka_t *c, rd_kafka_topic_part
 rd_kafka_resp_err_t rd_kafka_resume_partitions(rd_kafka_t *c, rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++) {
+        bool *pause = paused(c, log_of(&list->elems[i]));
         struct reading *r = find(c, &list->elems[i]);
-        if (r != NULL && !r->paused)
-            r->at = r->start;
-        if (r != NULL)
-            r->paused = false;
+        if (sim.tooth == TOOTH_RESUME && c->rebalancing)
+            continue;
         TRACE("resumes %s/%d", list->elems[i].topic, list->elems[i].partition);
+        if (r != NULL && !*pause)
+            r->at = r->start;
+        *pause = false;
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -140,7 +150,9 @@ static void rebalance(rd_kafka_t *c, rd_kafka_resp_err_t what, const struct shar
           : c->lost                                    ? "has lost"
                                                        : "takes",
           shares);
+    c->rebalancing = true;
     c->conf.on_rebalance(c, what, list, c->conf.opaque);
+    c->rebalancing = false;
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -318,7 +330,7 @@ static rd_kafka_message_t *fetch_any(rd_kafka_t *c, int64_t *next_us)
 
     for (int i = 0; i < c->reads; i++) {
         struct reading *r = &c->read[(first + i) % c->reads];
-        if (r->paused)
+        if (*paused(c, r->log))
             continue;
         if (r->due_us > sim.now_us) {
             *next_us = r->due_us < *next_us ? r->due_us : *next_us;

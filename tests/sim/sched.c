@@ -48,9 +48,9 @@ const char *const tooth_names[TEETH] = {
     [TOOTH_ORDER] = "order",
     [TOOTH_RESOLUTION] = "resolution",
     [TOOTH_TXN_FENCE] = "fence",
-
     [TOOTH_EPOCH] = "epoch",
     [TOOTH_READ_BACK] = "read-back",
+    [TOOTH_RESUME] = "resume",
 };
 static uint64_t prng[2];
 static struct fiber *fibers[FIBERS_MAX];

@@ -46,6 +46,7 @@ enum tooth {
     TOOTH_TXN_FENCE,  /* init_transactions fences nobody */
     TOOTH_EPOCH,      /* the relay's epoch is not compared */
     TOOTH_READ_BACK,  /* what a relay before had claimed is not told to the next */
+    TOOTH_RESUME,     /* a resume within a rebalance does nothing */
     TEETH
 };
 extern const char *const tooth_names[TEETH];

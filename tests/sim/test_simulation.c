@@ -118,3 +118,8 @@ TEST("a relay that does not read back is found")
 {
     must_be_missed(TOOTH_READ_BACK);
 }
+
+TEST("a pause that is not ended when the partitions are given out anew is found")
+{
+    must_be_missed(TOOTH_RESUME);
+}
