@@ -62,7 +62,7 @@ void partition_claimed(struct partition *p, const struct partition_claim *c, uin
     p->mirrored = -1;
     p->went_back = false;
     p->last_deleted = p->at_end = p->missed = p->announced = false;
-    p->tries = 0;
+    p->tries = p->still = p->stills = 0;
     p->due_us = 0;
     p->state = *c->halted != '\0' ? PARTITION_HALTED : PARTITION_CLAIMED;
     snprintf(p->why, sizeof(p->why), "%s", c->halted);
@@ -137,6 +137,7 @@ static enum partition_verdict verify(struct partition *p, int64_t offset, uint64
 enum partition_verdict partition_record(struct partition *p, int64_t offset, uint64_t fingerprint,
                                         int64_t now_us)
 {
+    p->still = 0;
     switch (p->state) {
     case PARTITION_VERIFYING:
         return verify(p, offset, fingerprint, now_us);
@@ -166,6 +167,7 @@ void partition_taken(struct partition *p, int64_t offset, uint64_t fingerprint)
     p->last = offset;
     p->fingerprint = fingerprint;
     p->last_deleted = false;
+    p->stills = 0;
 }
 
 enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble trouble,
@@ -235,10 +237,30 @@ enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t n
 
 void partition_end(struct partition *p, int64_t now_us)
 {
+    p->still = 0;
     if (p->state == PARTITION_RUNNING)
         p->at_end = true;
     else if (p->state == PARTITION_VERIFYING && p->due_us == 0)
         p->due_us = now_us + PARTITION_VERIFY_US;
+}
+
+enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t now_us)
+{
+    bool verifying = p->state == PARTITION_VERIFYING;
+    int64_t read = verifying ? p->last : p->end > p->next ? p->end : p->next;
+
+    if ((!verifying && p->state != PARTITION_RUNNING) || p->held != NULL || high <= read) {
+        p->still = 0;
+        return PARTITION_DROP;
+    }
+    if (++p->still < PARTITION_STILL_LOOKS << p->stills)
+        return PARTITION_DROP;
+    p->still = 0;
+    if (p->stills < PARTITION_STILL_DOUBLINGS)
+        p->stills++;
+    p->state = PARTITION_SUSPECT;
+    p->due_us = now_us;
+    return PARTITION_AGAIN;
 }
 
 enum partition_verdict partition_tick(struct partition *p, int64_t now_us)

@@ -15,15 +15,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PARTITION_BEGINNING INT64_C(-2) /* librdkafka's RD_KAFKA_OFFSET_BEGINNING */
+#define PARTITION_BEGINNING       INT64_C(-2) /* librdkafka's RD_KAFKA_OFFSET_BEGINNING */
 /* re-assignments at one place before the partition is halted */
-#define PARTITION_TRIES     5
+#define PARTITION_TRIES           5
 /* times the number of the try: what was damaged on the way may come whole the next time */
-#define PARTITION_RETRY_US  INT64_C(1000000)
+#define PARTITION_RETRY_US        INT64_C(1000000)
 /* how long the last message may be missing while the log ends at it: a new leader catches up */
-#define PARTITION_VERIFY_US INT64_C(10000000)
-#define PARTITION_WHY_MAX   2400 /* three times the longest name of a topic, and the words */
-#define PARTITION_WHAT_MAX  600  /* the first line of it */
+#define PARTITION_VERIFY_US       INT64_C(10000000)
+/* Looks in a row that find the library with nothing to give while the log goes on, before it is
+ * assigned anew; twice as many each time that this has not helped, so often. */
+#define PARTITION_STILL_LOOKS     60U
+#define PARTITION_STILL_DOUBLINGS 4
+#define PARTITION_WHY_MAX         2400 /* three times the longest name of a topic, and the words */
+#define PARTITION_WHAT_MAX        600  /* the first line of it */
 
 enum partition_state {
     PARTITION_UNCLAIMED, /* the claim in PostgreSQL is to be made, or made again */
@@ -60,6 +64,8 @@ struct partition {
     struct message *held; /* did not fit into the queue */
     unsigned tries;
     int64_t tried_at; /* `next` at the first of them */
+    unsigned still;   /* looks in a row that found it standing still */
+    unsigned stills;  /* assigned anew for that in vain */
     /* claim, write the halt, assign again, give up verifying: not before then; 0: at once, or
      * never */
     int64_t due_us;
@@ -106,6 +112,9 @@ enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble
 /* The log begins at `low`; asked for because an offset could not be had. */
 enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us);
 void partition_end(struct partition *p, int64_t now_us);
+/* The library had nothing to give, and knows that the log goes on to `high`: AGAIN where that has
+ * been so for too long, else DROP. One that holds a message back does not stand still. */
+enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t now_us);
 /* The verdict of time: HALT when verifying has taken too long, else DROP. */
 enum partition_verdict partition_tick(struct partition *p, int64_t now_us);
 

@@ -175,8 +175,10 @@ static void poll_once(struct source *s)
     if (wait_us > SOURCE_POLL_US)
         wait_us = SOURCE_POLL_US;
     rkm = rd_kafka_consumer_poll(s->rk, wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0);
-    if (rkm == NULL)
+    if (rkm == NULL) {
+        s->dry = true;
         return;
+    }
     if (rkm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         on_record(s, rkm, now);
         return;

@@ -336,6 +336,43 @@ static void unpause_due(struct source *s)
     }
 }
 
+/* ---- what stands still */
+
+/* How far the log goes as the last fetch told, no request; less than 0: none did yet. */
+static int64_t known_end(struct source *s, const struct partition *p)
+{
+    int64_t low, high;
+
+    return rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR
+               ? high
+               : -1;
+}
+
+/* librdkafka 2.0.2 can stop fetching a partition, or hold it paused, without a word. One that waits
+ * for its leader or for the end of a transaction looks the same. */
+static void look_for_still(struct source *s, int64_t now_us)
+{
+    if (!s->dry || now_us < s->dry_at_us)
+        return;
+    s->dry = false;
+    s->dry_at_us = now_us + SOURCE_DRY_US;
+    for (size_t i = 0; i < s->partitions; i++) {
+        struct partition *p = &s->partition[i];
+        int64_t high = known_end(s, p);
+
+        if (partition_dry(p, high, now_us) != PARTITION_AGAIN)
+            continue;
+        log_warning(
+            "%s/%d has stood still at offset %lld for a minute or more, and its log goes on to "
+            "%lld: assigning it anew; should that not help, its leader cannot be reached, or a "
+            "producer has left a transaction open there (kafka-transactions.sh find-hanging) and "
+            "what lies behind it waits for its end",
+            p->topic, p->number, (long long)p->next, (long long)high);
+        p->paused = true; /* the library may hold it so: to be resumed with the assignment */
+    }
+}
+
 /* ---- status, and the look at everything */
 
 static void publish_status(struct source *s)
@@ -348,17 +385,14 @@ static void publish_status(struct source *s)
     seen->lag = 0;
     for (size_t i = 0; i < s->partitions; i++) {
         const struct partition *p = &s->partition[i];
-        int64_t low = 0, high = 0, read = p->end > p->next ? p->end : p->next;
+        int64_t high = known_end(s, p), read = p->end > p->next ? p->end : p->next;
 
         seen->halted += p->state == PARTITION_HALTED || p->state == PARTITION_HALTING;
         seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED &&
                          p->state != PARTITION_HALTING;
         seen->paused += p->paused;
         seen->went_back += p->went_back;
-        /* what the last fetch told, no request; -1001 where none did yet */
-        if (rd_kafka_get_watermark_offsets(s->rk, p->topic, p->number, &low, &high) ==
-                RD_KAFKA_RESP_ERR_NO_ERROR &&
-            high > read)
+        if (high > read)
             seen->lag += high - read;
     }
     pthread_mutex_lock(&s->lock);
@@ -376,6 +410,7 @@ void source_work(struct source *s, int64_t now_us)
     for (size_t i = 0; i < s->partitions; i++)
         source_verdict(s, &s->partition[i], partition_tick(&s->partition[i], now_us));
     unpause_due(s);
+    look_for_still(s, now_us);
     assign_due(s, now_us);
     source_mirror(s, now_us);
     source_still_denied(s, now_us);

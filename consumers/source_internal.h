@@ -28,6 +28,8 @@
 #define SOURCE_RETRY_US       INT64_C(1000000) /* after a claim that failed */
 /* between looks whether a person has released a halted partition */
 #define SOURCE_HALTED_US      INT64_C(2000000)
+/* between looks whether a partition stands still though its log goes on */
+#define SOURCE_DRY_US         INT64_C(1000000)
 #define SOURCE_MIRROR_US      INT64_C(5000000) /* between commits of offsets in Kafka */
 /* for asking a broker where a log begins, how many partitions a topic has, or what the group has
  * committed */
@@ -89,6 +91,8 @@ struct source {
     uint64_t generation; /* the last one given */
     int64_t claim_at_us; /* no claim before then: the last one failed */
     int64_t check_at_us; /* when the next look at the state is due */
+    bool dry;            /* the library had nothing to give, since the last look */
+    int64_t dry_at_us;   /* when the next look at what stands still is due */
     int64_t status_at_us;
     int64_t mirror_at_us; /* when the next commit in Kafka is due */
     struct source_status seen;

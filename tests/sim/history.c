@@ -182,6 +182,7 @@ static void choose_faults(void)
     k->rewind = rate(10, 100);
     k->bad_batch = rate(40, 200);
     k->leftover = rate(2, 6);
+    k->stuck = sim_one_in(8) ? rate(5, 60) : 0;
     k->transient = rate(50, 500);
     k->commit_unknown = rate(2, 10);
     k->slow = rate(20, 200);
@@ -370,6 +371,7 @@ static void count(void)
     c->rewinds += broker.rewinds;
     c->skips += broker.skips;
     c->leftovers += broker.leftovers;
+    c->stuck += broker.stuck;
     c->orphaned += broker.orphaned;
     c->unknown_commits += broker.unknown_commits;
     c->fenced += broker.fenced;

@@ -20,7 +20,7 @@ struct rd_kafka_conf_s {
 struct reading { /* one partition of the assignment */
     struct log *log;
     int64_t start, at, due_us;
-    bool told_end;
+    bool told_end, stuck;
     int64_t
         leftover; /* messages of the assignment before that still come, from this offset on; -1: none */
     int leftovers;

@@ -1,6 +1,6 @@
 /* librdkafka 2.0.2 as a consumer, with the traps of it that are known (research: reliability.md A3): a resume of what is not paused
  * goes back to where it was assigned, so does now and then a new leader; a batch that cannot be read is an error and then reading goes on
- * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it outlives that. */
+ * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it outlives that; now and then a partition is fetched no more until it is assigned anew. */
 #include "tests/sim/rdk.h"
 
 #include "tests/sim/check.h"
@@ -33,6 +33,11 @@ rd_kafka_resp_err_t rd_kafka_unsubscribe(rd_kafka_t *c)
 
 /* ---- the assignment */
 
+static bool *paused(rd_kafka_t *c, const struct log *l)
+{
+    return &c->paused[l->topic->which][l->number];
+}
+
 rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *c, const rd_kafka_topic_partition_list_t *list)
 {
     if (c->reads > 0) {
@@ -51,6 +56,8 @@ rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *c, const rd_kafka_topic_partitio
                                .at = start,
                                .due_us = sim.now_us + sim_between(0, broker.faults.latency_us),
                                .leftover = -1 };
+        MUST(!*paused(c, r->log), "%s/%d is assigned while it is paused: nothing would resume it",
+             e->topic, e->partition);
         TRACE("assigns %s/%d at %lld", e->topic, e->partition, (long long)start);
         /* 2.0.2 drops what is outdated; the daemon does not rely on it where it has a message to compare with. On a
          * partition of which nothing is booked it has none. */
@@ -85,11 +92,6 @@ static struct reading *find(rd_kafka_t *c, const rd_kafka_topic_partition_t *e)
             strcmp(c->read[i].log->topic->name, e->topic) == 0)
             return &c->read[i];
     return NULL;
-}
-
-static bool *paused(rd_kafka_t *c, const struct log *l)
-{
-    return &c->paused[l->topic->which][l->number];
 }
 
 static const struct log *log_of(const rd_kafka_topic_partition_t *e)
@@ -306,6 +308,12 @@ static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
         return message_new(r->log, NULL, r->at, RD_KAFKA_RESP_ERR__PARTITION_EOF);
     }
     r->told_end = false;
+    if (c->subscribed && sim_one_in(broker.faults.stuck)) {
+        broker.stuck++;
+        r->stuck = true;
+        TRACE("fetches %s/%d no more", r->log->topic->name, r->log->number);
+        return NULL;
+    }
     if (c->subscribed && sim_one_in(broker.faults.rewind)) {
         broker.rewinds++;
         r->at = sim_one_in(2) ? r->start
@@ -330,7 +338,7 @@ static rd_kafka_message_t *fetch_any(rd_kafka_t *c, int64_t *next_us)
 
     for (int i = 0; i < c->reads; i++) {
         struct reading *r = &c->read[(first + i) % c->reads];
-        if (*paused(c, r->log))
+        if (r->stuck || *paused(c, r->log))
             continue;
         if (r->due_us > sim.now_us) {
             *next_us = r->due_us < *next_us ? r->due_us : *next_us;

@@ -342,3 +342,73 @@ TEST("the fingerprint is the same in every version, as it is kept in PostgreSQL"
           UINT64_C(0xbb34e511376328ce));
     CHECK(partition_fingerprint(-1, SLICE_ABSENT, SLICE("")) == UINT64_C(0x209b7a5c6286bc54));
 }
+
+static bool stands_still(struct partition *p, int64_t high, unsigned looks)
+{
+    for (unsigned i = 1; i < looks; i++)
+        if (partition_dry(p, high, i) != PARTITION_DROP)
+            return false;
+    return partition_dry(p, high, looks) == PARTITION_AGAIN && p->state == PARTITION_SUSPECT &&
+           p->due_us == looks;
+}
+
+TEST("a partition of which nothing comes though its log goes on is assigned anew, twice as late "
+     "each "
+     "time")
+{
+    static const unsigned looks[] = { 60, 120, 240, 480, 960, 960 };
+    struct partition p = running();
+
+    for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
+        CHECK(stands_still(&p, 43, looks[i]));
+        CHECK_INT(partition_start(&p), 41);
+        CHECK_INT(partition_dry(&p, 43, 0), PARTITION_DROP); /* until it is assigned */
+        partition_assigned(&p);
+        CHECK_INT(partition_record(&p, 41, FP, 0), PARTITION_DROP);
+    }
+    partition_taken(&p, 42, 1);
+    CHECK(stands_still(&p, 44, 60));
+}
+
+TEST("so is one whose last message does not come")
+{
+    struct partition p = booked();
+
+    partition_assigned(&p);
+    CHECK(stands_still(&p, 42, 60));
+}
+
+TEST("whatever comes of a partition, or its end, shows that it does not stand still")
+{
+    struct partition p = running();
+
+    for (unsigned i = 0; i < 5 * PARTITION_STILL_LOOKS; i++) {
+        CHECK_INT(partition_dry(&p, 100, i), PARTITION_DROP);
+        if (i % 50 != 7)
+            continue;
+        if (i / 50 % 2 == 0)
+            CHECK_INT(partition_record(&p, 7, 1, i), PARTITION_DROP); /* it went back */
+        else
+            partition_end(&p, i);
+    }
+    CHECK_INT(p.state, PARTITION_RUNNING);
+}
+
+TEST("a partition that is at its end or held back does not stand still")
+{
+    struct partition p = running();
+    struct message held = { .offset = 42 };
+
+    p.held = &held;
+    for (unsigned i = 0; i < 3 * PARTITION_STILL_LOOKS; i++)
+        CHECK_INT(partition_dry(&p, 100, i), PARTITION_DROP);
+    p.held = NULL;
+    for (unsigned i = 0; i < 3 * PARTITION_STILL_LOOKS; i++)
+        CHECK_INT(partition_dry(&p, 42, i), PARTITION_DROP);
+    p.end = 44; /* control records end the log */
+    for (unsigned i = 0; i < 3 * PARTITION_STILL_LOOKS; i++)
+        CHECK_INT(partition_dry(&p, 44, i), PARTITION_DROP);
+    for (unsigned i = 0; i < 3 * PARTITION_STILL_LOOKS; i++)
+        CHECK_INT(partition_dry(&p, -1001, i), PARTITION_DROP); /* nothing was fetched yet */
+    CHECK(stands_still(&p, 45, PARTITION_STILL_LOOKS));
+}
