@@ -32,6 +32,7 @@ from tests.rig.world import migrate_template  # noqa: E402
 
 PARTS = ("latency", "throughput", "profile", "memory")
 ON_REQUEST = ("growth",)  # hours in its whole size
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def commit():
@@ -47,12 +48,13 @@ def build_type():
 
 
 def measure(kafka, postgres, migrated, count, rounds, seed, parts=PARTS, accounts=ACCOUNTS, singles=SINGLES, cases=(),
-            entries=None):
-    """The whole report, as the JSON file has it."""
+            entries=None, settings=tuple(SERVER)):
+    """The whole report, as the JSON file has it. `settings`: names of the server's that it tells."""
     with postgres.connect("postgres") as connection:
         version = connection.execute("SHOW server_version").fetchone()[0].split()[0]
+        told = {name: connection.execute("SELECT current_setting(%s)", [name]).fetchone()[0] for name in settings}
     report = {"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "commit": commit(), "build": build_type(),
-              "postgres": version, "kafka": VERSION, "machine": usage.machine(), "events": count, "accounts": accounts,
+              "postgres": version, "settings": told, "kafka": VERSION, "machine": usage.machine(), "events": count, "accounts": accounts,
               "seed": seed, "repeated": rounds}
     if set(parts) - set(ON_REQUEST):
         more = [("still", "assistant-business")] + edges(crossings(count, singles))
@@ -73,6 +75,14 @@ def measure(kafka, postgres, migrated, count, rounds, seed, parts=PARTS, account
     return report
 
 
+def setting(words):
+    """(name, value) of NAME=VALUE."""
+    name, is_one, value = words.partition("=")
+    if not (is_one and name and value) or name in DURABLE:
+        raise argparse.ArgumentTypeError(f"{words!r}: NAME=VALUE, and none of {', '.join(DURABLE)}, which stay on")
+    return name, value
+
+
 class Arguments(argparse.ArgumentParser):
     def error(self, message):
         print(f"run: bench: {message}\n\n{self.format_help()}", file=sys.stderr, end="")
@@ -90,6 +100,9 @@ def arguments(words=None):
     parser.add_argument("--case", action="append", choices=CASES, default=[], metavar="NAME",
                         help=f"of growth, beside base; may be repeated (all): {', '.join(CASES)}")
     parser.add_argument("--entries", type=int, metavar="N", help="present in the cases that are named, instead of their own")
+    parser.add_argument("--postgres", action="append", type=setting, default=[], metavar="NAME=VALUE",
+                        help="a setting of PostgreSQL; may be repeated ("
+                             + ", ".join(f"{name}={value}" for name, value in SERVER.items()) + ")")
     parser.add_argument("--output", type=Path, default=TOP / "build" / "bench.json", metavar="FILE",
                         help="the JSON (build/bench.json)")
     given = parser.parse_args(words)
@@ -104,13 +117,13 @@ def arguments(words=None):
 
 def main():
     given = arguments()
-    kafka, postgres = Kafka(), None
+    kafka, postgres, settings = Kafka(), None, {**SERVER, **dict(given.postgres)}
     try:
-        postgres = Postgres(SERVER)
+        postgres = Postgres(settings)
         kafka.start()
         postgres.start()
         report = measure(kafka, postgres, migrate_template(postgres, "migrated"), given.events, given.rounds, given.seed,
-                         (given.part,) if given.part else PARTS, cases=given.case, entries=given.entries)
+                         (given.part,) if given.part else PARTS, cases=given.case, entries=given.entries, settings=settings)
     finally:
         kafka.close()
         if postgres:

@@ -10,9 +10,10 @@ from tests.bench.targets import targets
 
 
 def table(report):
-    machine = report["machine"]
+    machine, settings = report["machine"], ", ".join(f"{name} {value}" for name, value in report["settings"].items())
     lines = [f"{machine['processors']} x {machine['model']}, {machine['memory_mib']} MiB, load average {machine['load_average']:.2f}"
-             f" before; Kafka {report['kafka']}, PostgreSQL {report['postgres']}, fsync and synchronous_commit on; build {report['build']}"]
+             f" before; Kafka {report['kafka']}, PostgreSQL {report['postgres']} with {settings}, "
+             f"fsync and synchronous_commit on; build {report['build']}"]
     for part, write in (("latency", latency), ("throughput", throughput), ("profile", profile), ("memory", memory),
                         ("growth", growth)):
         if part in report:

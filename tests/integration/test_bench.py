@@ -81,6 +81,12 @@ def test_the_benchs_table_has_a_line_for_each_figure_and_its_json_holds_the_same
         assert word in words_of(grown)
 
 
+def test_the_bench_takes_settings_of_postgres_and_tells_what_the_server_has(report):
+    assert bench.arguments(["--postgres", "wal_compression=lz4", "--postgres", "max_wal_size=16GB"]).postgres == [
+        ("wal_compression", "lz4"), ("max_wal_size", "16GB")]
+    assert "with shared_buffers 128MB, max_wal_size 1GB, checkpoint_timeout 5min, fsync" in bench.table(report)[0]
+
+
 def test_the_benchs_table_ends_with_what_it_is_aimed_at_as_far_as_it_was_measured(report, grown):
     aims = {what: (aim, measured) for what, aim, measured in targets.targets({**report, **grown})}
     assert aims["end to end / floor, writers.count=1"][0] == ">= 0.65"
@@ -196,7 +202,7 @@ def test_the_benchs_catalogue_is_the_shipped_one_with_more_models():
 
 
 @pytest.mark.parametrize("words", (["10"], ["--rounds", "0"], ["--case", "hot"], ["--part", "growth", "--entries", "5"],
-                                   ["--part", "nothing"]))
+                                   ["--part", "nothing"], ["--postgres", "wal_compression"], ["--postgres", "fsync=off"]))
 def test_bench_refuses_what_it_cannot_measure_and_says_how_it_is_used(words, capsys):
     with pytest.raises(SystemExit) as ended:
         bench.arguments(words)
