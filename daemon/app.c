@@ -204,12 +204,11 @@ static int open_signals(struct app *a)
 static int set_dedup_window(struct pg_session *pg, int64_t months, struct error *ret_error)
 {
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    const struct embedded_file *sql = embedded_find("schema/queries/dedup_window.sql");
     char text[24];
     const char *param = text;
     snprintf(text, sizeof(text), "%" PRId64, months);
-    ASSERT(sql != NULL);
-    if (pg_run(pg, "setting the dedup window", sql->text, 1, &param, &r, ret_error) != PG_DONE)
+    if (pg_run(pg, "setting the dedup window", embedded_sql("queries", "dedup_window"), 1, &param,
+               &r, ret_error) != PG_DONE)
         return -1;
     if (strcmp(pg_text(r, 0, 1), "t") == 0)
         log_notice("the dedup window of this database is now %s months (0: forever); it was %s",

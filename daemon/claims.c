@@ -36,7 +36,7 @@ void claims_free(struct claims *c)
 }
 
 /* Runs one of schema/queries. Whatever goes wrong here may be right later (a server that is away, a right that a person grants), so it is asked again; the words tell what it is. */
-static enum source_answer ask(struct claims *c, const char *doing, const char *path, int params,
+static enum source_answer ask(struct claims *c, const char *doing, const char *name, int params,
                               const char *const *param, struct pg_result **ret,
                               struct error *ret_error)
 {
@@ -45,9 +45,8 @@ static enum source_answer ask(struct claims *c, const char *doing, const char *p
         if (pg_open(c->conninfo, "claims", &c->pg, ret_error) < 0)
             return SOURCE_LATER;
     }
-    const struct embedded_file *sql = embedded_find(path);
-    ASSERT(sql != NULL);
-    if (pg_run(c->pg, doing, sql->text, params, param, ret, ret_error) == PG_DONE)
+    if (pg_run(c->pg, doing, embedded_sql("queries", name), params, param, ret, ret_error) ==
+        PG_DONE)
         return SOURCE_DONE;
     pg_close(TAKE(c->pg));
     return SOURCE_LATER;
@@ -57,7 +56,7 @@ enum source_answer claims_cluster(struct claims *c, const char *cluster_id, stru
 {
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
     enum source_answer answer = ask(c, "asking which Kafka cluster the positions belong to",
-                                    "schema/queries/cluster.sql", 1, &cluster_id, &r, ret_error);
+                                    "cluster", 1, &cluster_id, &r, ret_error);
     if (answer != SOURCE_DONE)
         return answer;
     ASSERT(pg_rows(r) == 1);
@@ -68,13 +67,14 @@ enum source_answer claims_cluster(struct claims *c, const char *cluster_id, stru
     }
     if (strcmp(pg_text(r, 0, 0), cluster_id) == 0)
         return SOURCE_DONE;
-    error_set(ret_error, EX_CONFIG,
-              "the positions in this database belong to the Kafka cluster %s, but "
-              "kafka.bootstrap_servers leads to %s: offsets of one mean nothing on the other. Check "
-              "kafka.bootstrap_servers and postgres.conninfo; if this cluster holds the same topics, "
-              "offset by offset (restored, or mirrored with its offsets): debitctl position "
-              "adopt-cluster %s --reason 'WHY'",
-              pg_text(r, 0, 0), cluster_id, cluster_id);
+    error_set(
+        ret_error, EX_CONFIG,
+        "the positions in this database belong to the Kafka cluster %s, but "
+        "kafka.bootstrap_servers leads to %s: offsets of one mean nothing on the other. Check "
+        "kafka.bootstrap_servers and postgres.conninfo; if this cluster holds the same topics, "
+        "offset by offset (restored, or mirrored with its offsets): debitctl position "
+        "adopt-cluster %s --reason 'WHY'",
+        pg_text(r, 0, 0), cluster_id, cluster_id);
     return SOURCE_REFUSED;
 }
 
@@ -84,8 +84,8 @@ static enum source_answer evict(struct claims *c, const char *topic, const char 
 {
     const char *const param[] = { topic, partition, SILENCE_S };
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    enum source_answer answer = ask(c, "looking for an owner that has fallen silent",
-                                    "schema/queries/claim_evict.sql", 3, param, &r, ret_error);
+    enum source_answer answer = ask(c, "looking for an owner that has fallen silent", "claim_evict",
+                                    3, param, &r, ret_error);
     if (answer == SOURCE_DONE && pg_text_int(r, 0, 0) > 0)
         log_notice("claims: %s/%s: the session of the owner before was silent for %s s in the "
                    "middle of a transaction and has been ended",
@@ -102,8 +102,7 @@ enum source_answer claims_claim(struct claims *c, const char *topic, int32_t par
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
     enum source_answer answer = evict(c, topic, number, ret_error);
     if (answer == SOURCE_DONE)
-        answer =
-            ask(c, "claiming a partition", "schema/queries/claim.sql", 3, param, &r, ret_error);
+        answer = ask(c, "claiming a partition", "claim", 3, param, &r, ret_error);
     if (answer != SOURCE_DONE)
         return answer;
     ASSERT(pg_rows(r) == 1);
@@ -128,8 +127,7 @@ enum source_answer claims_halt(struct claims *c, const char *topic, int32_t part
     snprintf(at, sizeof(at), "%" PRId64, epoch);
     const char *const param[] = { topic, number, at, why };
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    enum source_answer answer =
-        ask(c, "halting a partition", "schema/queries/halt.sql", 4, param, &r, ret_error);
+    enum source_answer answer = ask(c, "halting a partition", "halt", 4, param, &r, ret_error);
     if (answer != SOURCE_DONE)
         return answer;
     if (pg_rows(r) == 0) {

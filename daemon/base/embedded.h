@@ -16,5 +16,7 @@ struct embedded_file {
 const struct embedded_file *embedded_first(void);
 /* One file by its exact path, NULL where there is none. */
 const struct embedded_file *embedded_find(const char *path);
+/* The text of schema/<folder>/<name>.sql, which must be there. */
+const char *embedded_sql(const char *folder, const char *name);
 
 #endif

@@ -12,12 +12,9 @@ enum pg_outcome catalogue_query(struct pg_session *s, const char *name, int npar
                                 const char *const *params, struct pg_result **ret,
                                 struct error *ret_error)
 {
-    char path[96], doing[96];
-    snprintf(path, sizeof(path), "schema/queries/%s.sql", name);
+    char doing[96];
     snprintf(doing, sizeof(doing), "the catalogue in the database (%s)", name);
-    const struct embedded_file *file = embedded_find(path);
-    ASSERT(file != NULL);
-    return pg_run(s, doing, file->text, nparams, params, ret, ret_error);
+    return pg_run(s, doing, embedded_sql("queries", name), nparams, params, ret, ret_error);
 }
 
 /* ---- fields */

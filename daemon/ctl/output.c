@@ -225,15 +225,14 @@ void output_row(const struct ctl *c, const struct pg_result *r)
 int ctl_query(struct ctl *c, const char *name, int n, const char *const *parameters,
               struct pg_result **ret, struct error *ret_error)
 {
-    char path[80], doing[80];
-    snprintf(path, sizeof path, "schema/queries/ctl_%s.sql", name);
+    char file[64], doing[80];
+    snprintf(file, sizeof file, "ctl_%s", name);
     snprintf(doing, sizeof doing, "asking for %s", name);
-    const struct embedded_file *f = embedded_find(path);
-    ASSERT(f != NULL);
     int code = ctl_connect(c, ret_error);
     if (code)
         return code;
-    enum pg_outcome o = pg_run(c->session, doing, f->text, n, parameters, ret, ret_error);
+    enum pg_outcome o =
+        pg_run(c->session, doing, embedded_sql("queries", file), n, parameters, ret, ret_error);
     struct error strange = { 0 };
     /* Most likely the database is not migrated, or by another version: then that is what to say. */
     if (o == PG_DEFECT && ret_error->exit_code != EX_NOPERM &&

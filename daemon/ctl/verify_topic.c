@@ -20,7 +20,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define FOLDER         "schema/verify_topic/"
 #define CHUNK_MESSAGES 2000
 #define CHUNK_BYTES    ((size_t)4 << 20)
 #define PROGRESS_EACH  10000
@@ -54,11 +53,7 @@ struct last {
 
 static const char *question(const char *name)
 {
-    char path[80];
-    snprintf(path, sizeof path, FOLDER "%s.sql", name);
-    const struct embedded_file *f = embedded_find(path);
-    ASSERT(f != NULL);
-    return f->text;
+    return embedded_sql("verify_topic", name);
 }
 
 /* Runs a question; its rows are differences. */

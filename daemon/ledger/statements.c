@@ -3,18 +3,9 @@
 
 #include "base/embedded.h"
 
-static struct pg_statement load(const char *name)
-{
-    char path[96];
-    snprintf(path, sizeof path, "schema/queries/%s.sql", name);
-    const struct embedded_file *f = embedded_find(path);
-    ASSERT(f != NULL);
-    return (struct pg_statement){ name, f->text };
-}
-
 void statements_load(struct statements *ret)
 {
-#define X(name) ret->name = load(#name);
+#define X(name) ret->name = (struct pg_statement){ #name, embedded_sql("queries", #name) };
     LEDGER_STATEMENTS(X)
 #undef X
     /* Faults on purpose: ./run check proves that the tests find each (tests/checks/mutants.txt). */

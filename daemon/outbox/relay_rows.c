@@ -24,16 +24,11 @@ static const char session_settings[] =
 
 static const struct pg_statement *statement(struct relay *r, const char *query)
 {
-    char path[80];
-    const struct embedded_file *f;
-
     for (int i = 0; i < r->statements; i++)
         if (strcmp(r->statement[i].name, query) == 0)
             return &r->statement[i];
-    snprintf(path, sizeof(path), "schema/queries/%s.sql", query);
-    f = embedded_find(path);
-    ASSERT(f != NULL && r->statements < RELAY_STATEMENTS_MAX);
-    r->statement[r->statements] = (struct pg_statement){ .name = query, .sql = f->text };
+    ASSERT(r->statements < RELAY_STATEMENTS_MAX);
+    r->statement[r->statements] = (struct pg_statement){ query, embedded_sql("queries", query) };
     return &r->statement[r->statements++];
 }
 

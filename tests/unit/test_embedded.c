@@ -41,3 +41,10 @@ TEST("an embedded file is found by its whole path only")
     CHECK(embedded_find("schema/") == NULL);
     CHECK(embedded_find("") == NULL);
 }
+
+TEST("the text of a query is found by its folder and name")
+{
+    const struct embedded_file *f = embedded_find("schema/queries/claim.sql");
+
+    CHECK(f != NULL && embedded_sql("queries", "claim") == f->text);
+}
