@@ -1,7 +1,7 @@
 """How the rate holds where something is large: each case is one round like those of the throughput, with one thing changed.
 
-Sizes are those of the names from 1,000,000 EVENTS on, and in proportion below. Every case is measured against `base`
-of the same run. Where entries are present, what api promises about them is asked as well: a page of an account's
+Sizes are those of the names from 1,000,000 EVENTS on, and in proportion below. Every case is measured against `base`,
+right before and right after it. Where entries are present, what api promises about them is asked as well: a page of an account's
 history, a thread's usage, a balance, a check, of accounts drawn as the stream draws them.
 """
 
@@ -10,6 +10,7 @@ import random
 import time
 from dataclasses import dataclass
 from itertools import islice
+from statistics import mean
 
 from tests.bench import present
 from tests.bench.figures import quantiles
@@ -127,18 +128,31 @@ def run(kafka, postgres, prepared, name, case, seed):
 
 
 def growth(kafka, postgres, migrated, count, seed, names=(), entries=None, accounts=ACCOUNTS):
-    """[one a case], base first; `names` (all), `entries` present in each of them instead of the case's own."""
+    """[one a round]: base, then each case and base again; `names` (all), `entries` present in each of them instead of the case's
+    own. A case is held against the mean of the two beside it, as a machine with neighbours is not the same for long; a base
+    against the first."""
     found, made = [], {}
-    for name in ["base"] + [name for name in names or CASES if name != "base"]:
+
+    def measure(name):
         case = sized(CASES[name], count, accounts, entries if name in names else None)
         key = (case.accounts, case.models, case.alerting and case.events)
         if key not in made:
             made[key] = prepare(postgres, migrated, case.accounts, f"growth_{len(made)}", case.models,
                                 alerting(case.events) if case.alerting else ())
-        row = run(kafka, postgres, made[key], name, case, seed)
-        base = (found or [row])[0]
-        row["of_base"] = row["events_per_s"] and base["events_per_s"] and row["events_per_s"] / base["events_per_s"]
-        found.append(row)
+        found.append(run(kafka, postgres, made[key], name, case, seed))
+        return found[-1]
+
+    def hold(row, *bases):
+        rates = [base["events_per_s"] for base in bases]
+        row["of_base"] = row["events_per_s"] / mean(rates) if row["events_per_s"] and all(rates) else None
+
+    first = before = measure("base")
+    hold(first, first)
+    for name in [name for name in names or CASES if name != "base"]:
+        row, after = measure(name), measure("base")
+        hold(row, before, after)
+        hold(after, first)
+        before = after
     for name in made.values():
         postgres.drop_database(name)
     return found

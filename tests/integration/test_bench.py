@@ -4,6 +4,7 @@ import json
 import uuid
 from collections import Counter
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,13 +103,22 @@ def cpu_of(report, writers):
 
 def test_a_case_of_growth_is_measured_against_the_base_of_its_run_and_asks_what_api_promises(grown):
     rows = grown["growth"]
-    assert [row["case"] for row in rows] == ["base", *CASES]
-    assert [row["entries"] for row in rows] == [0, 10 * EVENTS, 30 * EVENTS, 0]
+    assert [row["case"] for row in rows] == ["base", *(name for case in CASES for name in (case, "base"))]
+    assert [row["entries"] for row in rows] == [0, 10 * EVENTS, 0, 30 * EVENTS, 0, 0, 0]
     for row in rows:
         assert row["of_base"] is None or row["of_base"] > 0
         assert row["answers"].keys() == {"history page", "thread usage", "balance", "check_usage"}
         assert all(0 < answer["p50_ms"] <= answer["p99_ms"] for answer in row["answers"].values())
-    assert rows[-1]["alerts"] == EVENTS
+    assert [row["alerts"] == EVENTS for row in rows] == 5 * [False] + [True, False]
+
+
+def test_a_case_of_growth_is_held_against_the_bases_beside_it(monkeypatch):
+    rates = iter((100, 60, 200, None, 300))
+    monkeypatch.setattr(growth, "prepare", lambda *_: "made")
+    monkeypatch.setattr(growth, "run", lambda kafka, postgres, made, name, case, seed: {"case": name, "events_per_s": next(rates)})
+    rows = growth.growth(None, SimpleNamespace(drop_database=lambda name: None), None, 1000, 7, ("hot", "uuid7-30m"))
+    assert [(row["case"], row["of_base"]) for row in rows] == [
+        ("base", 1), ("hot", 0.4), ("base", 2), ("uuid7-30m", None), ("base", 3)]
 
 
 def test_the_sizes_of_growth_are_those_of_the_names_from_a_million_events_on():
