@@ -248,12 +248,13 @@ enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t 
 {
     bool verifying = p->state == PARTITION_VERIFYING;
     int64_t read = verifying ? p->last : p->end > p->next ? p->end : p->next;
+    bool transaction = p->at_end && p->end >= p->next;
 
     if ((!verifying && p->state != PARTITION_RUNNING) || p->held != NULL || high <= read) {
         p->still = 0;
         return PARTITION_DROP;
     }
-    if (++p->still < PARTITION_STILL_LOOKS << p->stills)
+    if (++p->still < PARTITION_STILL_LOOKS << (transaction ? PARTITION_STILL_DOUBLINGS : p->stills))
         return PARTITION_DROP;
     p->still = 0;
     if (p->stills < PARTITION_STILL_DOUBLINGS)

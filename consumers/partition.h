@@ -23,7 +23,9 @@
 /* how long the last message may be missing while the log ends at it: a new leader catches up */
 #define PARTITION_VERIFY_US       INT64_C(10000000)
 /* Looks in a row that find the library with nothing to give while the log goes on, before it is
- * assigned anew; twice as many each time that this has not helped, so often. */
+ * assigned anew; twice as many each time that this has not helped, so often. At once as many as that
+ * makes at most where the library has met the end of what may be read: there a transaction is open,
+ * which may be so for 15 minutes (Kafka's transaction.max.timeout.ms). */
 #define PARTITION_STILL_LOOKS     60U
 #define PARTITION_STILL_DOUBLINGS 4
 #define PARTITION_WHY_MAX         2400 /* three times the longest name of a topic, and the words */

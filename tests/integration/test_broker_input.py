@@ -1,7 +1,6 @@
 """What producers and the group do to the input: transactions, resends, members that come and go."""
 
 import random
-import re
 
 import pytest
 from confluent_kafka import Producer
@@ -64,36 +63,6 @@ def test_only_what_a_producer_committed_is_booked_and_a_hanging_transaction_is_w
         return [line for line in third.heard() if "lag" in line]
     world.wait(lambda: len(told()) >= 4, "figures of some time")  # the first may be told before anything was fetched
     assert [line for line in told() if not line.endswith("lag 0")] == []
-    world.verify()
-
-
-@pytest.mark.world(partitions=2)
-def test_a_partition_that_stands_still_though_its_log_goes_on_is_told_and_assigned_anew(world):
-    world.catalog()
-    world.account("account.opened", "acct-1", plan="quota-free")
-    daemon = world.start()
-    world.wait_booked(0)
-    producer = Producer({"bootstrap.servers": world.kafka.bootstrap, "transactional.id": world.name, "log_level": 0,
-                         "transaction.timeout.ms": 300_000})
-    producer.init_transactions(30)
-    world.produce("usage", usage("acct-1", "before it"), key="acct-1", partition=0)
-    world.flush()
-    producer.begin_transaction()
-    producer.produce(world.topics["usage"], usage("acct-1", "hanging"), key=b"acct-1", partition=0)
-    assert producer.flush(30) == 0
-    world.produce("usage", usage("acct-1", "behind it"), key="acct-1", partition=0)
-    world.produce("usage", usage("acct-1", "beside it"), key="acct-1", partition=1)
-    world.flush()
-
-    def told():
-        return re.findall(r"warning: (\S+) has stood still at offset (\d+) .* its log goes on to (\d+): ", daemon.text())
-    world.wait(told, "the partition to be said to stand still", timeout=120)
-    world.produce("usage", usage("acct-1", "later"), key="acct-1", partition=1)
-    world.wait(lambda: sorted(ids(world)) == ["before it", "beside it", "later"], "the other partition to be read on")
-    producer.commit_transaction(30)
-    world.wait(lambda: sorted(ids(world)) == ["before it", "behind it", "beside it", "hanging", "later"],
-               "what was waited for to be booked")
-    assert told() == [(f"{world.topics['usage']}/0", "1", "3")]
     world.verify()
 
 

@@ -1,10 +1,13 @@
 """What comes in: every message once, whoever reads it, and nothing at all where that is not certain."""
 
 import os
+import re
 import signal
 from contextlib import contextmanager
 
 import pytest
+
+from tests.rig.daemon import build_folder
 
 
 def opened(world, accounts, plan="payg"):
@@ -126,11 +129,11 @@ FEW = {"queue": {"max_messages": 1000}, "batch": {"max_events": 500}}
 
 
 @contextmanager
-def full_queue(world):
+def full_queue(world, **options):
     """A daemon with FEW that has booked 20 events and cannot book 8,000 more, meanwhile; its queue has been full for some time."""
     world.catalog()
     opened(world, names(20))
-    daemon = world.start(**FEW)
+    daemon = world.start(**FEW, **options)
     used(world, names(20))
     world.wait_booked(20)
     with world.postgres.connect(world.name, autocommit=False) as books:
@@ -154,4 +157,19 @@ def test_what_was_paused_when_the_partitions_are_given_out_anew_is_read_on(world
         world.start(wait=False, **FEW)
         world.wait(lambda: first.text().count("Kafka has given us") == 2, "the partitions to be given out anew")
     world.wait_booked(8020, timeout=60)
+    world.verify()
+
+
+@pytest.mark.unsanitized
+def test_a_partition_that_the_library_keeps_paused_is_told_after_a_minute_and_read_on(world):
+    with full_queue(world, env={"LD_PRELOAD": str(build_folder() / "tests" / "deaf.so")}) as daemon:
+        pass
+
+    def told():
+        return re.findall(r"warning: (\S+) has stood still at offset (\d+) .* its log goes on to (\d+): ", daemon.text())
+    world.wait(told, "a partition to be said to stand still", timeout=120)
+    world.wait_booked(8020, timeout=60)
+    [(place, offset, end)] = told()
+    topic, _, number = place.rpartition("/")
+    assert topic == world.topics["usage"] and int(offset) < int(end) <= world.kafka.ends(topic)[int(number)][1]
     world.verify()

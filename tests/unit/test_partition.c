@@ -378,6 +378,20 @@ TEST("so is one whose last message does not come")
     CHECK(stands_still(&p, 42, 60));
 }
 
+TEST("one that waits for the end of a transaction is assigned anew only when that is over for sure")
+{
+    struct partition p = running();
+
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_TAKE);
+    partition_taken(&p, 42, 1);
+    partition_end(&p, 0);
+    p.end = 43;
+    CHECK(stands_still(&p, 50, 960));
+    partition_assigned(&p);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP);
+    CHECK(stands_still(&p, 50, 120)); /* its end was not met again */
+}
+
 TEST("whatever comes of a partition, or its end, shows that it does not stand still")
 {
     struct partition p = running();
