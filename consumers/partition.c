@@ -100,7 +100,7 @@ void partition_assigned(struct partition *p)
 {
     ASSERT(partition_assignable(p) && p->held == NULL);
     p->state = verifies(p) ? PARTITION_VERIFYING : PARTITION_RUNNING;
-    p->at_end = p->paused = p->missed = false;
+    p->at_end = p->ends = p->paused = p->missed = false;
     p->end = 0;
     p->due_us = 0;
 }
@@ -138,6 +138,7 @@ enum partition_verdict partition_record(struct partition *p, int64_t offset, uin
                                         int64_t now_us)
 {
     p->still = 0;
+    p->ends = false;
     switch (p->state) {
     case PARTITION_VERIFYING:
         return verify(p, offset, fingerprint, now_us);
@@ -238,6 +239,7 @@ enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t n
 void partition_end(struct partition *p, int64_t now_us)
 {
     p->still = 0;
+    p->ends = true;
     if (p->state == PARTITION_RUNNING)
         p->at_end = true;
     else if (p->state == PARTITION_VERIFYING && p->due_us == 0)
@@ -248,13 +250,12 @@ enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t 
 {
     bool verifying = p->state == PARTITION_VERIFYING;
     int64_t read = verifying ? p->last : p->end > p->next ? p->end : p->next;
-    bool transaction = p->at_end && p->end >= p->next;
 
     if ((!verifying && p->state != PARTITION_RUNNING) || p->held != NULL || high <= read) {
         p->still = 0;
         return PARTITION_DROP;
     }
-    if (++p->still < PARTITION_STILL_LOOKS << (transaction ? PARTITION_STILL_DOUBLINGS : p->stills))
+    if (++p->still < PARTITION_STILL_LOOKS << (p->ends ? PARTITION_STILL_DOUBLINGS : p->stills))
         return PARTITION_DROP;
     p->still = 0;
     if (p->stills < PARTITION_STILL_DOUBLINGS)

@@ -24,7 +24,7 @@
 #define PARTITION_VERIFY_US       INT64_C(10000000)
 /* Looks in a row that find the library with nothing to give while the log goes on, before it is
  * assigned anew; twice as many each time that this has not helped, so often. At once as many as that
- * makes at most where the library has met the end of what may be read: there a transaction is open,
+ * makes at most where the library has just met the end of what may be read: there a transaction is open,
  * which may be so for 15 minutes (Kafka's transaction.max.timeout.ms). */
 #define PARTITION_STILL_LOOKS     60U
 #define PARTITION_STILL_DOUBLINGS 4
@@ -66,6 +66,7 @@ struct partition {
     struct message *held; /* did not fit into the queue */
     unsigned tries;
     int64_t tried_at; /* `next` at the first of them */
+    bool ends;        /* the last that was heard of it was its end */
     unsigned still;   /* looks in a row that found it standing still */
     unsigned stills;  /* assigned anew for that in vain */
     /* claim, write the halt, assign again, give up verifying: not before then; 0: at once, or

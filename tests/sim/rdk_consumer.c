@@ -1,6 +1,8 @@
 /* librdkafka 2.0.2 as a consumer, with the traps of it that are known (research: reliability.md A3): a resume of what is not paused
  * goes back to where it was assigned, so does now and then a new leader; a batch that cannot be read is an error and then reading goes on
- * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it outlives that; now and then a partition is fetched no more until it is assigned anew. */
+ * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it
+ * outlives that; now and then a partition is fetched no more until it is assigned anew, but not right behind its end, which the daemon
+ * would take for an open transaction and bear for longer than a history lasts. */
 #include "tests/sim/rdk.h"
 
 #include "tests/sim/check.h"
@@ -286,6 +288,7 @@ static const rd_kafka_resp_err_t bad[] = { RD_KAFKA_RESP_ERR__BAD_MSG,
 static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
 {
     int64_t end = log_stable_end(r->log);
+    bool at_end = r->told_end; /* nothing has come since */
     const struct record *rec;
 
     if (r->leftover >= 0) {
@@ -308,7 +311,7 @@ static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
         return message_new(r->log, NULL, r->at, RD_KAFKA_RESP_ERR__PARTITION_EOF);
     }
     r->told_end = false;
-    if (c->subscribed && sim_one_in(broker.faults.stuck)) {
+    if (c->subscribed && !at_end && sim_one_in(broker.faults.stuck)) {
         broker.stuck++;
         r->stuck = true;
         TRACE("fetches %s/%d no more", r->log->topic->name, r->log->number);

@@ -352,9 +352,8 @@ static bool stands_still(struct partition *p, int64_t high, unsigned looks)
            p->due_us == looks;
 }
 
-TEST("a partition of which nothing comes though its log goes on is assigned anew, twice as late "
-     "each "
-     "time")
+TEST("a partition of which nothing comes though its log goes on is assigned anew, each time "
+     "twice as late")
 {
     static const unsigned looks[] = { 60, 120, 240, 480, 960, 960 };
     struct partition p = running();
@@ -390,6 +389,12 @@ TEST("one that waits for the end of a transaction is assigned anew only when tha
     partition_assigned(&p);
     CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP);
     CHECK(stands_still(&p, 50, 120)); /* its end was not met again */
+    partition_assigned(&p);
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP);
+    partition_end(&p, 0);
+    p.end = 43;
+    CHECK_INT(partition_record(&p, 42, 1, 0), PARTITION_DROP); /* it went back since */
+    CHECK(stands_still(&p, 50, 240));
 }
 
 TEST("whatever comes of a partition, or its end, shows that it does not stand still")
