@@ -80,6 +80,11 @@ int64_t partition_start(const struct partition *p)
     return p->has_next ? p->next : PARTITION_BEGINNING;
 }
 
+int64_t partition_reached(const struct partition *p)
+{
+    return p->end > p->next ? p->end : p->next;
+}
+
 bool partition_assignable(const struct partition *p)
 {
     switch (p->state) {
@@ -249,9 +254,9 @@ void partition_end(struct partition *p, int64_t now_us)
 enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t now_us)
 {
     bool verifying = p->state == PARTITION_VERIFYING;
-    int64_t read = verifying ? p->last : p->end > p->next ? p->end : p->next;
+    int64_t reached = verifying ? p->last : partition_reached(p);
 
-    if ((!verifying && p->state != PARTITION_RUNNING) || p->held != NULL || high <= read) {
+    if ((!verifying && p->state != PARTITION_RUNNING) || p->held != NULL || high <= reached) {
         p->still = 0;
         return PARTITION_DROP;
     }

@@ -101,6 +101,8 @@ enum partition_verdict {
 void partition_claimed(struct partition *p, const struct partition_claim *c, uint64_t generation);
 /* Where to assign it: an offset >= 0, or PARTITION_BEGINNING. */
 int64_t partition_start(const struct partition *p);
+/* How far the log was read: what is taken, and the control records that were met at its end. */
+int64_t partition_reached(const struct partition *p);
 /* It is in the library's assignment now, at partition_start(): -> VERIFYING or RUNNING. */
 void partition_assigned(struct partition *p);
 /* May it stand in the library's assignment? */

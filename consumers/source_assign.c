@@ -10,6 +10,7 @@
 #include "consumers/source_internal.h"
 
 #include "base/clock.h"
+#include "kafka/topic.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -68,11 +69,7 @@ static void let_go(struct source *s, struct partition *p)
 
 static void resume(struct source *s, struct partition *p)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
-    rd_kafka_resume_partitions(s->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    kafka_resume(s->rk, p->topic, p->number);
     p->paused = false;
 }
 
@@ -294,7 +291,6 @@ void source_hold(struct source *s, struct partition *p, struct message *m, int64
 void source_unstick(struct source *s, int64_t now_us)
 {
     struct timespec nap = { 0, SOURCE_FULL_NAP_NS };
-    rd_kafka_topic_partition_list_t *list;
     struct partition *p = s->stuck;
     struct message *m = TAKE(p->held);
 
@@ -307,10 +303,7 @@ void source_unstick(struct source *s, int64_t now_us)
         nanosleep(&nap, NULL);
         return;
     }
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, p->topic, p->number);
-    rd_kafka_pause_partitions(s->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    kafka_pause(s->rk, p->topic, p->number);
     p->paused = true;
     s->stuck = NULL;
     source_look_soon(s);
@@ -385,15 +378,15 @@ static void publish_status(struct source *s)
     seen->lag = 0;
     for (size_t i = 0; i < s->partitions; i++) {
         const struct partition *p = &s->partition[i];
-        int64_t high = known_end(s, p), read = p->end > p->next ? p->end : p->next;
+        int64_t high = known_end(s, p), reached = partition_reached(p);
 
         seen->halted += p->state == PARTITION_HALTED || p->state == PARTITION_HALTING;
         seen->waiting += p->state != PARTITION_RUNNING && p->state != PARTITION_HALTED &&
                          p->state != PARTITION_HALTING;
         seen->paused += p->paused;
         seen->went_back += p->went_back;
-        if (high > read)
-            seen->lag += high - read;
+        if (high > reached)
+            seen->lag += high - reached;
     }
     pthread_mutex_lock(&s->lock);
     s->status = *seen;

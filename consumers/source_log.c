@@ -51,10 +51,7 @@ static struct log_range *find(struct reading *r, const rd_kafka_message_t *m)
 /* What lies behind it is of no interest: it is not fetched any more. */
 static void close_range(struct reading *r, struct log_range *range)
 {
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, range->topic, range->partition);
-    rd_kafka_pause_partitions(r->rk, one);
-    rd_kafka_topic_partition_list_destroy(one);
+    kafka_pause(r->rk, range->topic, range->partition);
     range->read = true;
     r->open--;
 }

@@ -21,3 +21,24 @@ rd_kafka_resp_err_t kafka_topic_ask(rd_kafka_t *rk, const char *name, int timeou
         rd_kafka_topic_destroy(topic);
     return err;
 }
+
+typedef rd_kafka_resp_err_t partitions_fn(rd_kafka_t *, rd_kafka_topic_partition_list_t *);
+
+static void with_one(rd_kafka_t *rk, partitions_fn *f, const char *topic, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(one, topic, partition);
+    f(rk, one);
+    rd_kafka_topic_partition_list_destroy(one);
+}
+
+void kafka_pause(rd_kafka_t *rk, const char *topic, int32_t partition)
+{
+    with_one(rk, rd_kafka_pause_partitions, topic, partition);
+}
+
+void kafka_resume(rd_kafka_t *rk, const char *topic, int32_t partition)
+{
+    with_one(rk, rd_kafka_resume_partitions, topic, partition);
+}
