@@ -288,7 +288,6 @@ static const rd_kafka_resp_err_t bad[] = { RD_KAFKA_RESP_ERR__BAD_MSG,
 static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
 {
     int64_t end = log_stable_end(r->log);
-    bool at_end = r->told_end; /* nothing has come since */
     const struct record *rec;
 
     if (r->leftover >= 0) {
@@ -310,8 +309,7 @@ static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
         r->at = r->at > end ? r->at : end;
         return message_new(r->log, NULL, r->at, RD_KAFKA_RESP_ERR__PARTITION_EOF);
     }
-    r->told_end = false;
-    if (c->subscribed && !at_end && sim_one_in(broker.faults.stuck)) {
+    if (c->subscribed && !r->told_end && sim_one_in(broker.faults.stuck)) {
         broker.stuck++;
         r->stuck = true;
         TRACE("fetches %s/%d no more", r->log->topic->name, r->log->number);
@@ -329,6 +327,7 @@ static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
         r->at = rec->offset + sim_between(1, 3);
         return message_new(r->log, NULL, skipped, bad[sim_below(ARRAY_SIZE(bad))]);
     }
+    r->told_end = false;
     r->at = rec->offset + 1;
     if (sim_one_in(8))
         r->due_us = sim.now_us + sim_between(0, broker.faults.latency_us);
