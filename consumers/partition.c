@@ -241,14 +241,16 @@ enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t n
     return again(p, what, now_us);
 }
 
-void partition_end(struct partition *p, int64_t now_us)
+bool partition_end(struct partition *p, int64_t now_us)
 {
     p->still = 0;
     p->ends = true;
     if (p->state == PARTITION_RUNNING)
         p->at_end = true;
-    else if (p->state == PARTITION_VERIFYING && p->due_us == 0)
-        p->due_us = now_us + PARTITION_VERIFY_US;
+    if (p->state != PARTITION_VERIFYING || p->due_us != 0)
+        return false;
+    p->due_us = now_us + PARTITION_VERIFY_US;
+    return true;
 }
 
 enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t now_us)

@@ -20,8 +20,10 @@
 #define PARTITION_TRIES           5
 /* times the number of the try: what was damaged on the way may come whole the next time */
 #define PARTITION_RETRY_US        INT64_C(1000000)
-/* how long the last message may be missing while the log ends at it: a new leader catches up */
-#define PARTITION_VERIFY_US       INT64_C(10000000)
+/* how long the last message may be missing while the log ends at it: a new leader lets nobody read beyond
+ * what all its replicas in sync have, and gives up one that does not follow only after
+ * replica.lag.time.max.ms (30 s) to one and a half times that */
+#define PARTITION_VERIFY_US       INT64_C(60000000)
 /* Looks in a row that find the library with nothing to give while the log goes on, before it is
  * assigned anew; twice as many each time that this has not helped, so often. At once as many as that
  * makes at most where the library has just met the end of what may be read: there a transaction is open,
@@ -116,7 +118,8 @@ enum partition_verdict partition_trouble(struct partition *p, enum kafka_trouble
                                          const char *words, int64_t now_us);
 /* The log begins at `low`; asked for because an offset could not be had. */
 enum partition_verdict partition_low(struct partition *p, int64_t low, int64_t now_us);
-void partition_end(struct partition *p, int64_t now_us);
+/* Its end was met. True: before the last message, for the first time; it is waited for from now on. */
+bool partition_end(struct partition *p, int64_t now_us);
 /* The library had nothing to give, and knows that the log goes on to `high`: AGAIN where that has
  * been so for too long, else DROP. One that holds a message back does not stand still. */
 enum partition_verdict partition_dry(struct partition *p, int64_t high, int64_t now_us);

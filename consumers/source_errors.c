@@ -106,7 +106,11 @@ static void on_end(struct source *s, const rd_kafka_message_t *rkm, int64_t now_
     if (p == NULL)
         return;
     p->end = rkm->offset;
-    partition_end(p, now_us);
+    if (partition_end(p, now_us))
+        log_notice(
+            "%s/%d ends, for now, before offset %lld, which was booked last: waiting a minute "
+            "for it; after an election a leader may not know yet how far its replicas are",
+            p->topic, p->number, (long long)p->last);
 }
 
 void source_on_error(struct source *s, const rd_kafka_message_t *rkm, int64_t now_us)

@@ -68,8 +68,8 @@ struct member {                /* of the group, as the coordinator knows it */
 };
 
 struct broker_faults { /* one in so many; 0: never */
-    uint64_t rewind, bad_batch, leftover, stuck, transient, commit_unknown, slow, produce_fails,
-        new_topic;
+    uint64_t rewind, bad_batch, leftover, stuck, behind, transient, commit_unknown, slow,
+        produce_fails, new_topic;
     int64_t latency_us, slow_us;
 };
 
@@ -89,7 +89,7 @@ struct broker {
     uint64_t client_ids;
     int64_t arrival_us; /* of the message that was produced last */
     struct broker_faults faults;
-    uint64_t refused, rebalances, rewinds, skips, leftovers, stuck, unknown_commits, fenced,
+    uint64_t refused, rebalances, rewinds, skips, leftovers, stuck, behind, unknown_commits, fenced,
         orphaned;
 };
 extern struct broker broker;

@@ -183,6 +183,7 @@ static void choose_faults(void)
     k->bad_batch = rate(40, 200);
     k->leftover = rate(2, 6);
     k->stuck = sim_one_in(8) ? rate(5, 60) : 0;
+    k->behind = sim_one_in(8) ? rate(3, 20) : 0;
     k->transient = rate(50, 500);
     k->commit_unknown = rate(2, 10);
     k->slow = rate(20, 200);
@@ -372,6 +373,7 @@ static void count(void)
     c->skips += broker.skips;
     c->leftovers += broker.leftovers;
     c->stuck += broker.stuck;
+    c->behind += broker.behind;
     c->orphaned += broker.orphaned;
     c->unknown_commits += broker.unknown_commits;
     c->fenced += broker.fenced;

@@ -10,7 +10,7 @@ bool history_run(uint64_t seed, enum tooth tooth, bool trace);
 struct history_counts {
     uint64_t histories, steps, messages, virtual_us;
     uint64_t kills, pauses, crashes, stops, cuts, ghosts, rebalances, rewinds, skips, leftovers,
-        stuck, unknown_commits, fenced, commits, fenced_writers, points, refused, orphaned;
+        stuck, behind, unknown_commits, fenced, commits, fenced_writers, points, refused, orphaned;
 };
 extern struct history_counts history_counts;
 

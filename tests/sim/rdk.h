@@ -21,6 +21,7 @@ struct reading { /* one partition of the assignment */
     struct log *log;
     int64_t start, at, due_us;
     bool told_end, stuck;
+    int64_t behind_until_us; /* its leader does not know yet what lies from `start` on */
     int64_t
         leftover; /* messages of the assignment before that still come, from this offset on; -1: none */
     int leftovers;

@@ -2,13 +2,16 @@
  * goes back to where it was assigned, so does now and then a new leader; a batch that cannot be read is an error and then reading goes on
  * behind it; of the assignment before, messages may still come; a pause belongs to the partition and not to its assignment, so it
  * outlives that; now and then a partition is fetched no more until it is assigned anew, but not right behind its end, which the daemon
- * would take for an open transaction and bear for longer than a history lasts. */
+ * would take for an open transaction and bear for longer than a history lasts. And with one of Kafka's: a new leader does not know for a
+ * while how far its replicas are, and lets nobody read what was read before. */
 #include "tests/sim/rdk.h"
 
 #include "tests/sim/check.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define BEHIND_MOST_US (45 * SEC) /* one and a half times Kafka's replica.lag.time.max.ms */
 
 rd_kafka_resp_err_t rd_kafka_poll_set_consumer(rd_kafka_t *c)
 {
@@ -61,6 +64,11 @@ rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *c, const rd_kafka_topic_partitio
         MUST(!*paused(c, r->log), "%s/%d is assigned while it is paused: nothing would resume it",
              e->topic, e->partition);
         TRACE("assigns %s/%d at %lld", e->topic, e->partition, (long long)start);
+        if (start > 0 && sim_one_in(broker.faults.behind)) {
+            broker.behind++;
+            r->behind_until_us = sim.now_us + sim_between(0, BEHIND_MOST_US);
+            TRACE("its leader is behind until %lld ms", (long long)(r->behind_until_us / MS));
+        }
         /* 2.0.2 drops what is outdated; the daemon does not rely on it where it has a message to compare with. On a
          * partition of which nothing is booked it has none. */
         for (int k = 0; k < c->reads_before; k++)
@@ -284,10 +292,17 @@ static rd_kafka_message_t *serve_op(rd_kafka_t *c)
 static const rd_kafka_resp_err_t bad[] = { RD_KAFKA_RESP_ERR__BAD_MSG,
                                            RD_KAFKA_RESP_ERR__BAD_COMPRESSION };
 
+static int64_t end_of(const struct reading *r)
+{
+    int64_t end = log_stable_end(r->log);
+
+    return sim.now_us < r->behind_until_us && r->start < end ? r->start : end;
+}
+
 /* What the partition has to say now; NULL: nothing. */
 static rd_kafka_message_t *fetch(const rd_kafka_t *c, struct reading *r)
 {
-    int64_t end = log_stable_end(r->log);
+    int64_t end = end_of(r);
     const struct record *rec;
 
     if (r->leftover >= 0) {

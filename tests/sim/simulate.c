@@ -71,9 +71,9 @@ static void tell(double seconds)
            c->commits, c->crashes, c->cuts, c->ghosts);
     printf("  Kafka: %" PRIu64 " rebalances, %" PRIu64 " topics given to nobody, %" PRIu64
            " rewinds, %" PRIu64 " batches skipped, %" PRIu64 " times leftovers, %" PRIu64
-           " partitions stuck, %" PRIu64 " commits unanswered, %" PRIu64 " fenced, %" PRIu64
-           " messages too large\n",
-           c->rebalances, c->orphaned, c->rewinds, c->skips, c->leftovers, c->stuck,
+           " partitions stuck, %" PRIu64 " leaders behind, %" PRIu64 " commits unanswered, %" PRIu64
+           " fenced, %" PRIu64 " messages too large\n",
+           c->rebalances, c->orphaned, c->rewinds, c->skips, c->leftovers, c->stuck, c->behind,
            c->unknown_commits, c->fenced, c->refused);
 }
 

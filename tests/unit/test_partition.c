@@ -265,16 +265,17 @@ TEST("an end before the last message is borne for a while, then halts")
     struct partition p = booked();
 
     partition_assigned(&p);
-    partition_end(&p, 1000);
+    CHECK(partition_end(&p, 1000));
     CHECK(!p.at_end);
+    CHECK(!partition_end(&p, 2000)); /* the end is met again and again: told once, and no respite */
     CHECK_INT(partition_tick(&p, 1000 + PARTITION_VERIFY_US - 1), PARTITION_DROP);
     CHECK_INT(partition_tick(&p, 1000 + PARTITION_VERIFY_US), PARTITION_HALT);
     p = booked();
     partition_assigned(&p);
-    partition_end(&p, 1000);
+    CHECK(partition_end(&p, 1000));
     CHECK_INT(partition_record(&p, 41, FP, 2000), PARTITION_DROP); /* the new leader caught up */
     CHECK_INT(partition_tick(&p, 1000 + 2 * PARTITION_VERIFY_US), PARTITION_DROP);
-    partition_end(&p, 3000);
+    CHECK(!partition_end(&p, 3000));
     CHECK(p.at_end);
 }
 
