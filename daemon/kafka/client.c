@@ -24,8 +24,9 @@ static const struct pair consumer_defaults[] = {
     { "max.poll.interval.ms", "300000" },
     /* a missing topic, a new partition is seen so soon */
     { "topic.metadata.refresh.interval.ms", "10000" },
-    /* what librdkafka holds beyond our own queues */
-    { "queued.max.messages.kbytes", "8192" },
+    /* What librdkafka holds beyond our own queues. Where it finds that much, it looks again only after up
+     * to a second (2.0.2: rd_kafka_broker_consumer_serve), so that and our queues must last so long. */
+    { "queued.max.messages.kbytes", "16384" },
     /* an end is noticed so soon; what comes is sent at once anyway */
     { "fetch.wait.max.ms", "100" },
     { "fetch.max.bytes", "8388608" },
@@ -131,7 +132,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 
     /* Which of the shared properties do not apply to this kind of client is of no interest; a
      * certificate that was refused is told by whoever needed it (trust.c). */
-    if (strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "SSLCERTVRFY") == 0 || (c != NULL && !log_due(c, &quiet)))
+    if (strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "SSLCERTVRFY") == 0 ||
+        (c != NULL && !log_due(c, &quiet)))
         return;
     if (level > LOG_LEVEL_INFO)
         level = LOG_LEVEL_DEBUG;
