@@ -5,6 +5,8 @@
 #include "ctl/output.h"
 #include "kafka/ends.h"
 
+#include <string.h>
+
 /* Array literals of PostgreSQL; names of topics have no character that would need quotes. */
 struct arrays {
     struct buffer topics, partitions, ends;
@@ -59,6 +61,23 @@ static int ask_ends(const struct config *config, struct kafka_place *place, size
     return result;
 }
 
+/* Once for each topic: partitions of one come one after another. */
+static void complain_compacted(const struct config *config, const struct kafka_place *place,
+                               size_t places)
+{
+    for (size_t i = 0; i < places; i++) {
+        CLEANUP(buffer_fini) struct buffer b = BUFFER_NULL;
+        if (!place[i].compacted || (i > 0 && strcmp(place[i].topic, place[i - 1].topic) == 0))
+            continue;
+        buffer_format(&b,
+                      "Kafka compacts the topic %s (cleanup.policy), which can take messages away "
+                      "before they are booked, without a trace; end that with: kafka-configs.sh "
+                      "--bootstrap-server %s --alter --topic %s --add-config cleanup.policy=delete",
+                      place[i].topic, config->kafka.bootstrap_servers, place[i].topic);
+        output_complaint(buffer_cstr(&b));
+    }
+}
+
 int places_query(struct ctl *c, const char *name, struct pg_result **ret, struct error *ret_error)
 {
     CLEANUP(pg_result_freep) struct pg_result *bare = NULL;
@@ -77,6 +96,7 @@ int places_query(struct ctl *c, const char *name, struct pg_result **ret, struct
         error_prefix(&trouble, "the lag is not known");
         output_complaint(trouble.text);
     }
+    complain_compacted(&c->config, place, places);
     code = read_rows(c, name, place, places, ret, ret_error);
     free(place);
     return code;

@@ -13,8 +13,8 @@ struct kafka_settings places_kafka(const struct config *config, struct kafka_pro
 
 /* Runs schema/queries/ctl_NAME.sql, whose parameters are topics, partitions and where their logs
  * end, and whose first columns are topic and partition: with the ends where a configuration file
- * says which Kafka it is and that answers; else without, and a word about it on standard error. 0
- * and the result, or the exit code. */
+ * says which Kafka it is and that answers; else without, and a word about it on standard error. There
+ * too: which topics are compacted. 0 and the result, or the exit code. */
 int places_query(struct ctl *c, const char *name, struct pg_result **ret,
                  struct error *ret_error) MUST_CHECK;
 

@@ -249,5 +249,19 @@ def test_status_knows_how_far_behind_each_partition_is(booked):
     assert "the lag is not known" in done.err
 
 
+@pytest.mark.parametrize("words", [["status"], ["position", "list"]], ids=" ".join)
+def test_a_topic_that_kafka_compacts_is_told(booked, words):
+    def complaint(policy):
+        booked.kafka.configure_topic(booked.topics["accounts"], cleanup_policy=policy)
+        return booked.debitctl(*words).err
+    try:
+        for policy in ("compact", "compact,delete"):
+            (line,) = complaint(policy).splitlines()
+            assert line.startswith(f"debitctl: Kafka compacts the topic {booked.topics['accounts']} (cleanup.policy)"), line
+            assert line.endswith(f"--alter --topic {booked.topics['accounts']} --add-config cleanup.policy=delete"), line
+    finally:
+        assert complaint("delete") == ""
+
+
 def test_the_books_verify(booked):
     booked.verify()
