@@ -9,9 +9,8 @@ struct kafka_place {
     const char *topic;
     int32_t partition;
     /* filled in */
-    int64_t end; /* the offset behind the last message; -1: not known */
-    bool
-        compacted; /* by the topic's cleanup.policy; false also where Kafka does not tell, or not us */
+    int64_t end;    /* the offset behind the last message; -1: not known */
+    bool compacted; /* by cleanup.policy; false also where Kafka does not tell us */
 };
 
 /* Asks the brokers two things, with a client that belongs to no group, for timeout_ms each at most. 0,
