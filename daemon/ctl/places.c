@@ -56,7 +56,7 @@ static int ask_ends(const struct config *config, struct kafka_place *place, size
 {
     struct kafka_property *property;
     struct kafka_settings kafka = places_kafka(config, &property);
-    int result = kafka_ends(&kafka, PLACES_TIMEOUT_MS, place, places, e);
+    int result = kafka_ends_and_policies(&kafka, PLACES_TIMEOUT_MS, place, places, e);
     free(property);
     return result;
 }

@@ -94,8 +94,8 @@ static void ask_policies(rd_kafka_t *rk, int timeout_ms, struct kafka_place *pla
     rd_kafka_queue_destroy(queue);
 }
 
-int kafka_ends(const struct kafka_settings *s, int timeout_ms, struct kafka_place *place,
-               size_t places, struct error *ret_error)
+static int ask_all(const struct kafka_settings *s, int timeout_ms, struct kafka_place *place,
+                   size_t places, bool policies, struct error *ret_error)
 {
     char why[256];
     struct kafka_client client;
@@ -107,7 +107,7 @@ int kafka_ends(const struct kafka_settings *s, int timeout_ms, struct kafka_plac
     rd_kafka_t *rk = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why) : NULL;
     if (rk) {
         result = ask(rk, s, &client, timeout_ms, place, places, ret_error);
-        if (result == 0)
+        if (result == 0 && policies)
             ask_policies(rk, timeout_ms, place, places);
         rd_kafka_destroy(rk);
     } else if (conf) {
@@ -116,4 +116,16 @@ int kafka_ends(const struct kafka_settings *s, int timeout_ms, struct kafka_plac
     }
     kafka_client_fini(&client);
     return result;
+}
+
+int kafka_ends(const struct kafka_settings *s, int timeout_ms, struct kafka_place *place,
+               size_t places, struct error *ret_error)
+{
+    return ask_all(s, timeout_ms, place, places, false, ret_error);
+}
+
+int kafka_ends_and_policies(const struct kafka_settings *s, int timeout_ms,
+                            struct kafka_place *place, size_t places, struct error *ret_error)
+{
+    return ask_all(s, timeout_ms, place, places, true, ret_error);
 }
