@@ -110,13 +110,27 @@ static void put_entry(struct buffer *b, const struct entry *e, int64_t now_us)
     pg_row_jsonb(b, e->metadata);
 }
 
-/* The history of an account lies together, and its index grows in runs; what is of one account stays in
- * the order of ids. */
-static const struct sort_row *by_account(struct ingest *g)
+/* Any 16 bits of its name: threads that share them lie among each other, no more. */
+static uint64_t thread_bits(struct slice thread)
+{
+    uint64_t end = 0;
+    size_t n = thread.n < sizeof end ? thread.n : sizeof end;
+
+    if (n)
+        memcpy(&end, thread.p + thread.n - n, n);
+    return end * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+}
+
+/* The history of an account lies together, and its indexes grow in runs; what a thread has used lies
+ * together in it, in the order of ids: else each entry of a busy thread is on a page of its own. */
+static const struct sort_row *by_account_and_thread(struct ingest *g)
 {
     struct sort_row *order = arena_alloc(&g->run_arena, 2 * g->entries * sizeof *order);
-    for (size_t i = 0; i < g->entries; i++)
-        order[i] = (struct sort_row){ (uint64_t)g->entry[i]->account_id, (uint32_t)i };
+    for (size_t i = 0; i < g->entries; i++) {
+        const struct entry *e = g->entry[i];
+        order[i] = (struct sort_row){ (uint64_t)e->account_id << 16 | thread_bits(e->thread),
+                                      (uint32_t)i };
+    }
     sort_rows(order, order + g->entries, g->entries);
     return order;
 }
@@ -156,7 +170,7 @@ static enum pg_outcome copy_entries(struct ingest *g)
     enum pg_outcome o = pg_copy_begin(g->pg, sql);
     if (o != PG_DONE)
         return o;
-    const struct sort_row *order = by_account(g);
+    const struct sort_row *order = by_account_and_thread(g);
     struct buffer *b = pg_copy_buffer(g->pg);
     for (size_t i = 0; o == PG_DONE && i < g->entries; i++) {
         if (i + FETCH_AHEAD < g->entries)

@@ -2,6 +2,7 @@
 
 import os
 import random
+from itertools import groupby
 
 import pytest
 
@@ -41,6 +42,27 @@ def test_25000_mixed_events_with_two_writers_give_the_models_books(world):
     world.start(writers={"count": 2})
     stream.run()
     check(stream)
+
+
+@pytest.mark.world(partitions=1)
+def test_what_a_batch_books_lies_together_by_account_and_by_thread_in_the_order_of_ids(world):
+    world.catalog()
+    for account in ("acct-1", "acct-2"):
+        world.account("account.opened", account, plan="payg")
+    for number in range(240):
+        thread = {} if number % 5 == 0 else {"thread": f"thread-of-some-length-{number % 5}"}
+        world.usage(f"acct-{number % 2 + 1}", service="openai", model="gpt-4o-mini", quantities={"input": 10}, **thread)
+    world.flush()
+    world.start()
+    world.wait_booked(total=240)
+    rows = world.sql("SELECT b.batch_id, l.account_id, l.thread_id, l.entry_id FROM debitd.ledger l"
+                     " JOIN debitd.batch b ON l.entry_id BETWEEN b.entry_lo AND b.entry_hi WHERE l.type = 'usage'"
+                     " ORDER BY l.tableoid, l.ctid")
+    runs = [(place, [row["entry_id"] for row in run]) for place, run in groupby(
+        rows, lambda row: (row["batch_id"], row["account_id"], row["thread_id"]))]
+    assert len(runs) == len({place for place, _ in runs}) < 240
+    assert all(ids == sorted(ids) for _, ids in runs)
+    assert [place[:2] for place, _ in runs] == sorted(place[:2] for place, _ in runs)
 
 
 @pytest.mark.world(partitions=6)
