@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench import bench, peers_fetch, usage  # noqa: E402
 from tests.bench.figures import figure, middle  # noqa: E402
 from tests.bench.ground import PARTITIONS, SERVER, TIMEOUT_S, WATCH_S, fresh_world, prepare  # noqa: E402
-from tests.bench.peers_contenders import Debitd, Script  # noqa: E402
+from tests.bench.peers_contenders import CarefulScript, Debitd, Script  # noqa: E402
 from tests.bench.peers_java import Connect, Flink  # noqa: E402
 from tests.bench.stream import ACCOUNTS, EVENT_BYTES, ZIPF, Stream, send  # noqa: E402
 from tests.rig.daemon import TOP  # noqa: E402
@@ -37,6 +37,11 @@ def scripts():
     return [Script(packages), Script(packages, processes=2)]
 
 
+def careful_scripts():
+    packages = peers_fetch.python_packages()
+    return [CarefulScript(packages), CarefulScript(packages, processes=2)]
+
+
 def connects():
     jars = peers_fetch.jars("connect")
     return [Connect(jars), Connect(jars, tasks=2)]
@@ -47,7 +52,7 @@ def flinks():
 
 
 # Each fetches what it needs, the first time, and returns its contenders.
-PEERS = {"script": scripts, "connect": connects, "flink": flinks}
+PEERS = {"script": scripts, "careful": careful_scripts, "connect": connects, "flink": flinks}
 
 
 # -------------------------------------------------------------------- one round

@@ -127,6 +127,10 @@ class Peer(Contender):
     def first_visible(self):
         return self.sql.execute("SELECT EXISTS (SELECT FROM peer.usage)").fetchone()[0] and self.rows()
 
+    def summed(self):
+        """Events in the sums of months, of those who have them."""
+        return int(self.sql.execute("SELECT coalesce(sum(events), 0) FROM peer.month").fetchone()[0])
+
     def all_visible(self):
         """Looks for the last events by the index; only when those are there does it count, which takes a while."""
         found = self.sql.execute(
@@ -141,15 +145,19 @@ class Peer(Contender):
     def group(self):
         return f"{self.world.name}.peer"
 
-    def caught_up(self):
-        topic = self.world.topics["usage"]
-        ends = {partition: end for partition, (_, end) in self.world.kafka.ends(topic).items() if end}
+    def positions(self, partitions):
+        """{partition: offset} from which it would go on."""
         consumer = Consumer({"bootstrap.servers": self.world.kafka.bootstrap, "group.id": self.group()})
         try:
-            found = consumer.committed([TopicPartition(topic, partition) for partition in ends], timeout=10)
+            found = consumer.committed([TopicPartition(self.world.topics["usage"], each) for each in partitions], timeout=10)
         finally:
             consumer.close()
-        return {each.partition: each.offset for each in found} == ends
+        return {each.partition: each.offset for each in found}
+
+    def caught_up(self):
+        ends = self.world.kafka.ends(self.world.topics["usage"]).items()
+        wanted = {partition: end for partition, (_, end) in ends if end}
+        return self.positions(wanted) == wanted
 
     def surplus(self):
         return self.rows() - self.wanted()
@@ -181,18 +189,52 @@ class Peer(Contender):
 class Script(Peer):
     """peers/script.py, as one process or as several of one group."""
 
+    KIND, FILE = "script", "script.py"
+    SETTINGS = ("COPY of 20,000 rows, commits of offsets not waited for, prefetch of 200,000 events, floats; one index "
+                "(account, time), no unique key")
     LACKS = ("exact costs (they are floats), charges, quotas, balances, alerts, corrections; an event that is sent again is "
              "booked again")
 
     def __init__(self, packages, processes=1):
-        self.title = "script" + (f" x {processes}" if processes > 1 else "")
-        self.settings = ("COPY of 20,000 rows, commits of offsets not waited for, prefetch of 200,000 events, floats; one index "
-                         "(account, time), no unique key")
+        self.title = self.KIND + (f" x {processes}" if processes > 1 else "")
+        self.settings = self.SETTINGS
         self.packages, self.count = packages, processes
 
     def start(self):
         for _ in range(self.count):
-            self.run(["/usr/bin/python3", HERE / "script.py", self.world.kafka.bootstrap, self.world.topics["usage"],
+            self.run(["/usr/bin/python3", HERE / self.FILE, self.world.kafka.bootstrap, self.world.topics["usage"],
                       self.group(), self.world.postgres.conninfo(self.world.name)],
                      env={**os.environ, "PYTHONPATH": str(self.packages)})
 
+
+
+class CarefulScript(Script):
+    """peers/careful.py: what of debitd's work a script can do without rules of its own, exact and once."""
+
+    KIND, FILE = "careful script", "careful.py"
+    SETTINGS = ("20,000 rows by COPY to a temporary table, booked and summed by month in one statement, offsets in the same "
+                "transaction, prefetch of 200,000 events, Decimal; one key (event), one index (account, time)")
+    LACKS = "charges, quotas, balances, alerts, corrections, the components of a price, limits of a day"
+
+    def prepare(self, world, stream):
+        super().prepare(world, stream)
+        self.sql.execute((HERE / "careful_tables.sql").read_text())
+
+    def wanted(self):
+        return self.stream.unique
+
+    def positions(self, partitions):
+        return dict(self.sql.execute("SELECT partition, next_offset FROM peer.position").fetchall())
+
+    def surplus(self):
+        return super().surplus() + self.summed() - self.wanted()
+
+    def judge(self):
+        different = self.sql.execute(
+            "SELECT count(*) FROM peer.month m FULL JOIN (SELECT account_id, metric, date_trunc('month', occurred_at, 'UTC') AS"
+            " month, count(*) AS events, sum(quantity) AS quantity, sum(cost) AS cost FROM peer.usage GROUP BY 1, 2, 3) u"
+            " USING (account_id, metric, month)"
+            " WHERE (m.events, m.quantity, m.cost) IS DISTINCT FROM (u.events, u.quantity, u.cost)").fetchone()[0]
+        if different:
+            raise RuntimeError(f"{self.title} has {different} sums of months that are not those of its rows\n{self.tail()}")
+        return super().judge()

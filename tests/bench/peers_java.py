@@ -129,9 +129,6 @@ class Flink(JavaPeer):
     def wanted(self):
         return self.stream.unique
 
-    def summed(self):
-        return int(self.sql.execute("SELECT coalesce(sum(events), 0) FROM peer.month").fetchone()[0])
-
     def all_visible(self):
         return super().all_visible() and self.summed() == len(self.stream.events)
 

@@ -24,8 +24,8 @@ def read_prices(database):
     return {(service, model): prices for service, model, *prices in rows}
 
 
-def row(value, prices):
-    """The columns of one event, its cost looked up."""
+def row(value, prices, number=float):
+    """The columns of one event, its cost looked up. `number` makes what is multiplied by a price of a quantity."""
     event = orjson.loads(value)
     data = event["data"]
     service, model = data["service"], data.get("model")
@@ -36,22 +36,29 @@ def row(value, prices):
         quantity, cost = input + output, input * input_price + output * output_price
     else:
         input = output = None
-        quantity = data["quantity"]
+        quantity = number(data["quantity"])
         cost = quantity * each_price
     return (event["source"], event["id"], event["subject"], event["time"], data["metric"], service, model, input, output,
             quantity, cost, data.get("user"), data.get("execution"))
 
 
-def insert(database, messages, prices):
-    with database.cursor() as cursor, cursor.copy(COPY) as copy:
+def copy(cursor, statement, messages, prices, number=float):
+    with cursor.copy(statement) as rows:
         for message in messages:
             if message.error():
                 raise KafkaException(message.error())
-            copy.write_row(row(message.value(), prices))
+            rows.write_row(row(message.value(), prices, number))
+
+
+def insert(database, messages, prices):
+    with database.cursor() as cursor:
+        copy(cursor, COPY, messages, prices)
     database.commit()
 
 
-def main():
+def run(subscribe, insert, after=lambda consumer: None):
+    """Hands batch after batch to insert(database, messages, prices), and calls after(consumer). subscribe(consumer, database, topic)
+    joins the group."""
     bootstrap, topic, group, conninfo = sys.argv[1:]
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
@@ -60,14 +67,14 @@ def main():
         consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
                              "enable.auto.commit": False, "session.timeout.ms": 6000,
                              "queued.min.messages": 200_000, "fetch.message.max.bytes": 4_194_304})
-        consumer.subscribe([topic])
+        subscribe(consumer, database, topic)
         while not stopped:
             messages = consumer.consume(BATCH, WAIT_S)
             if messages:
                 insert(database, messages, prices)
-                consumer.commit(asynchronous=True)
+                after(consumer)
         consumer.close()
 
 
 if __name__ == "__main__":
-    main()
+    run(lambda consumer, _, topic: consumer.subscribe([topic]), insert, lambda consumer: consumer.commit(asynchronous=True))
