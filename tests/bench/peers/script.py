@@ -65,7 +65,7 @@ def run(subscribe, insert, after=lambda consumer: None):
     with psycopg.connect(conninfo) as database:
         prices = read_prices(database)
         consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                             "enable.auto.commit": False, "session.timeout.ms": 6000,
+                             "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 300,
                              "queued.min.messages": 200_000, "fetch.message.max.bytes": 4_194_304})
         subscribe(consumer, database, topic)
         while not stopped:
