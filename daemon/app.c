@@ -337,6 +337,8 @@ static int run(struct app *a, const char *path)
 
 /* ---- end */
 
+static volatile sig_atomic_t cut_off_code; /* what the process ends with */
+
 static void cut_off(int signo)
 {
     static const char text[] = "debitd: the stop took too long and is cut off; nothing is lost\n";
@@ -344,15 +346,15 @@ static void cut_off(int signo)
     if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
         /* nowhere to tell it */
     }
-    _exit(EX_OK);
+    _exit(cut_off_code);
 }
 
 static void end(struct app *a, int code)
 {
     /* before anything that may wait, the service manager's socket included */
     struct itimerval limit = { .it_value = { .tv_sec = STOP_US / US_PER_SECOND + 1 } };
-    if (code == EX_OK)
-        signal(SIGALRM, cut_off); /* else the signal itself ends us, which is no success */
+    cut_off_code = code;
+    signal(SIGALRM, cut_off);
     setitimer(ITIMER_REAL, &limit, NULL);
     notify_stopping("committing what it has");
     if (service_stop(a->service, monotonic_us() + STOP_US) != 0) {

@@ -117,6 +117,19 @@ def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(world):
     stop_in_time(daemon)
 
 
+@pytest.mark.parametrize("code", [0, 78])
+def test_a_stop_that_gets_stuck_is_cut_off_with_words_and_with_the_code_of_what_ended_it(world, code):
+    stuck = {"LD_PRELOAD": str(build_folder() / "tests" / "stuck.so")}
+    if code:
+        world.sql("UPDATE debitd.books SET kafka_cluster_id = 'the-one-that-burned'")
+        daemon = world.start(wait=False, env=stuck)
+        assert daemon.wait_exit() == code
+    else:
+        world.start(env=stuck).stop(expect=code)
+        daemon = world.daemons[0]
+    assert "debitd: the stop took too long and is cut off; nothing is lost" in daemon.text()
+
+
 def test_the_watchdog_is_fed(world):
     daemon = world.start(env={"WATCHDOG_USEC": "2000000"})
     world.wait(lambda: daemon.heard().count("WATCHDOG=1") >= 2, "two signs of life", timeout=10)
