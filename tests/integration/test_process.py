@@ -117,6 +117,7 @@ def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(world):
     stop_in_time(daemon)
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("code", [0, 78])
 def test_a_stop_that_gets_stuck_is_cut_off_with_words_and_with_the_code_of_what_ended_it(world, code):
     stuck = {"LD_PRELOAD": str(build_folder() / "tests" / "stuck.so")}
