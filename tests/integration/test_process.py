@@ -123,11 +123,8 @@ def test_a_stop_that_gets_stuck_is_cut_off_with_words_and_with_the_code_of_what_
     stuck = {"LD_PRELOAD": str(build_folder() / "tests" / "stuck.so")}
     if code:
         world.sql("UPDATE debitd.books SET kafka_cluster_id = 'the-one-that-burned'")
-        daemon = world.start(wait=False, env=stuck)
-        assert daemon.wait_exit() == code
-    else:
-        world.start(env=stuck).stop(expect=code)
-        daemon = world.daemons[0]
+    daemon = world.start(wait=not code, env=stuck)
+    assert (daemon.wait_exit() if code else daemon.stop()) == code
     assert "debitd: the stop took too long and is cut off; nothing is lost" in daemon.text()
 
 
