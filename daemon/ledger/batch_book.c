@@ -182,10 +182,30 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
     return e;
 }
 
+/* Where the configuration says so, usage opens its account: outside this transaction, which then
+ * runs again. Only here is it known that the event is none that was booked before. */
+static bool opens_account(struct ingest *g, const struct item *it)
+{
+    if (it->account || !g->settings.open_unknown ||
+        !catalogue_plan(g->catalogue, slice_of(g->settings.default_plan)))
+        return false;
+    if (!g->unknown_accounts)
+        g->unknown_accounts =
+            arena_alloc(&g->run_arena, (g->to - g->from) * sizeof *g->unknown_accounts);
+    g->unknown_accounts[g->unknown_account_count++] = it->e.account;
+    g->needs |= NEED_ACCOUNTS;
+    return true;
+}
+
 static void book_usage(struct ingest *g, struct item *it)
 {
     const struct usage_event *u = &it->e;
     struct refusal why = { 0 };
+    if (opens_account(g, it)) {
+        if (!it->parked_id)
+            take_key(g, it);
+        return;
+    }
     if (!it->account || it->account->closed) {
         refuse(&why, it->account ? REASON_ACCOUNT_CLOSED : REASON_UNKNOWN_ACCOUNT,
                "account %.*s is not open", SLICE_ARGS(u->account));

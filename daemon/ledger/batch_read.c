@@ -176,24 +176,14 @@ static enum pg_outcome first_flight(struct ingest *g, const struct part *part, i
     return o;
 }
 
-/* Where the configuration says so, usage opens its account: outside this transaction, which then
- * runs again. */
 static void resolve_accounts(struct ingest *g)
 {
-    g->unknown_accounts =
-        arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->unknown_accounts);
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
-        if (!is_event(it)) {
+        if (!is_event(it))
             it->account = NULL; /* of a parked one that turned out not to be ours */
-            continue;
-        }
-        if (!it->account)
+        else if (!it->account)
             it->account = account_cache_find(&g->accounts, it->e.account);
-        if (!it->account && it->e.kind == USAGE_RECORDED && g->settings.open_unknown) {
-            g->unknown_accounts[g->unknown_account_count++] = it->e.account;
-            g->needs |= NEED_ACCOUNTS;
-        }
     }
 }
 

@@ -169,6 +169,7 @@ static void begin_run(struct ingest *g)
     arena_reset(&g->run_arena);
     g->entry = arena_alloc(&g->run_arena, (g->to - g->from + 1) * sizeof *g->entry);
     g->entries = g->alerts = 0;
+    g->unknown_accounts = NULL;
     g->unknown_account_count = 0;
     for (size_t i = g->from; i < g->to; i++) {
         struct item *it = &g->item[i];
@@ -196,7 +197,7 @@ enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
         FAULT_POINT("ingest.read");
         batch_book(g);
         FAULT_POINT("ingest.rated");
-        o = batch_write(g, part, parts);
+        o = g->needs == NEED_NOTHING ? batch_write(g, part, parts) : PG_RETRY;
     }
     if (o == PG_DONE)
         return PG_DONE;
@@ -227,6 +228,12 @@ enum pg_outcome ingest_provide(struct ingest *g)
             catalogue_unref(g->catalogue);
             g->catalogue = fresh;
             log_info("catalogue version=%d loaded", catalogue_version(fresh));
+            if (g->settings.open_unknown &&
+                !catalogue_plan(fresh, slice_of(g->settings.default_plan)))
+                log_warning("accounts.default_plan: catalogue version=%d has no plan \"%s\", so "
+                            "usage opens no accounts: it is parked until they are opened. Add the "
+                            "plan, or name one that there is",
+                            catalogue_version(fresh), g->settings.default_plan);
         }
     }
     if (o == PG_DONE && (g->needs & NEED_MONTH))

@@ -1074,6 +1074,7 @@ def test_where_usage_opens_accounts_only_usage_that_stands_does(world):
         world.usage(name, "n", id=name, source=name, quantity=1, user=name, thread=name, service=name, model=name, mode=("binary", "structured")[number % 2])
     world.void("nobody", "nothing", id="v", key="v")
     world.usage("refused", "n", id="r", quantity=-1, key="r")
+    world.usage("reuses", "n", id="é", source="é", quantity=2, key="é")
     world.usage("unpriced", "bare", id="u", quantity=1)
     world.usage("unknown", "unheard", id="m", quantity=1)
     world.account("credits.purchased", "waits", id="w", amount="1")
@@ -1083,11 +1084,33 @@ def test_where_usage_opens_accounts_only_usage_that_stands_does(world):
         (name,) * 7 for name in odd)
     assert {r["account_id"] for r in world.sql("SELECT account_id FROM api.account")} - {"unpriced", "unknown"} == set(odd)
     assert parked(world) == {"u": "unpriced", "m": "unknown_metric", "w": "unknown_account"}
-    assert rejected(world) == {"v": "unknown_event", "r": "bad_quantity"}
+    assert rejected(world) == {"v": "unknown_event", "r": "bad_quantity", "é": "id_reused"}
     # 10 of welcome and 100 of the plan; a USD is 100 credits: 110 -> 10
     assert {r["balance"] for r in world.sql("SELECT balance FROM api.balance WHERE account_id NOT IN ('unpriced', 'unknown')")} == {10}
     assert sorted(a["subject"] for a in alerts(world, "balance.low")) == sorted(odd)
     assert {m.key.decode() for m in messages(world)} == set(odd) | {"platform"}
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_where_the_default_plan_is_not_in_the_catalogue_usage_waits_for_it_or_for_its_account(world):
+    world.catalog(catalogue())
+    daemon = world.start(accounts={"unknown": "open", "default_plan": "gold"})
+    world.account("account.opened", "carl", plan="plus")
+    world.wait_booked()
+    world.usage("anna", "n", id="a", quantity=1)
+    world.usage("ben", "n", id="b", quantity=1)
+    world.usage("carl", "n", id="c", quantity=1)
+    world.wait_booked(total=1)
+    assert parked(world) == {"a": "unknown_account", "b": "unknown_account"}
+    assert 'has no plan "gold"' in daemon.text()
+    world.account("account.opened", "anna", plan="plus")
+    world.wait(lambda: set(parked(world)) == {"b"}, "the usage of the account that was opened to be booked")
+    world.catalog(catalogue(plans=', { name = "gold"; unit = "USD"; kind = "prepaid"; tariff = "cost_plus"; markup = "0"; }'))
+    world.usage("ben", "n", id="b2", quantity=1)
+    world.wait(lambda: not parked(world), "the account to be opened on the plan that there is now")
+    world.wait_booked(total=4)
+    assert world.sql("SELECT plan FROM api.account WHERE account_id = 'ben'") == [{"plan": "gold"}]
     world.verify()
 
 
