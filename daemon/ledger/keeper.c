@@ -117,10 +117,33 @@ static enum pg_outcome retry_unpriced(struct keeper *k, struct error *e)
     return o;
 }
 
+/* What became of one of the round's works: each is done although another one failed. A lock that
+ * took too long, or a row somebody else is at: the next round will do it. */
+static bool judge(struct keeper *k, enum pg_outcome o, const struct error *e)
+{
+    unsigned repeats;
+    if (o == PG_DONE)
+        return true;
+    if (o != PG_RETRY && o != PG_DUPLICATE &&
+        complaint_due(&k->complaint, monotonic_us(), &repeats))
+        log_warning("keeper: %s (repeated %u times)", e->text, repeats);
+    if (k->pg && pg_rollback(k->pg) != PG_DONE) {
+        pg_close(TAKE(k->pg));
+        k->ingest.pg = NULL;
+    }
+    return false;
+}
+
 static void keep(struct keeper *k)
 {
+    static enum pg_outcome (*const works[])(struct keeper *, struct error *) = {
+        keep_months,
+        retry_unpriced,
+        release,
+        fold,
+    };
     struct error e = { 0 };
-    unsigned repeats;
+    bool all = true;
     take_up_price_file(k);
     if (!pg_is_open(k->pg)) {
         pg_close(TAKE(k->pg));
@@ -128,23 +151,12 @@ static void keep(struct keeper *k)
             k->pg = NULL;
         ingest_session(&k->ingest, k->pg);
     }
-    enum pg_outcome o = k->pg ? keep_months(k, &e) : PG_LOST;
-    if (o == PG_DONE)
-        o = retry_unpriced(k, &e);
-    if (o == PG_DONE)
-        o = release(k, &e);
-    if (o == PG_DONE)
-        o = fold(k, &e);
-    /* a lock that took too long, or a row somebody else is at: the next round will do it */
-    if (o != PG_DONE && o != PG_RETRY && o != PG_DUPLICATE &&
-        complaint_due(&k->complaint, monotonic_us(), &repeats))
-        log_warning("keeper: %s (repeated %u times)", e.text, repeats);
-    if (o == PG_DONE && complaint_over(&k->complaint))
+    if (!k->pg)
+        all = judge(k, PG_LOST, &e);
+    for (size_t i = 0; k->pg && i < ARRAY_SIZE(works); i++)
+        all &= judge(k, works[i](k, &e), &e);
+    if (all && complaint_over(&k->complaint))
         log_notice("keeper: goes on");
-    if (k->pg && o != PG_DONE && pg_rollback(k->pg) != PG_DONE) {
-        pg_close(TAKE(k->pg));
-        k->ingest.pg = NULL;
-    }
 }
 
 static bool wait_for_round(struct keeper *k)

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "consumers/accounts.h"
 
 #include <string.h>
 
@@ -44,17 +45,55 @@ static enum pg_outcome candidates(struct ingest *g, struct pg_result **ret)
     return pg_single(g->pg, &g->st->parked_claim, &g->args, ret);
 }
 
-/* An operation decides and books in one statement, which is a transaction of its own. */
-static enum pg_outcome release_operation(struct ingest *g, int64_t parked_id, int *ret_released)
+static enum pg_outcome apply_operation(struct ingest *g, int64_t parked_id,
+                                       const struct account_op *op, const struct refusal *why,
+                                       int *ret_released)
 {
     struct pg_result *r CLEANUP(pg_result_freep) = NULL;
     pg_args_reset(&g->args);
     pg_arg_int8(&g->args, parked_id);
+    if (why) {
+        for (int i = 0; i < 3; i++)
+            pg_arg_null(&g->args);
+        pg_arg_text(&g->args, slice_of(reason_text(why->reason)));
+        pg_arg_text(&g->args, slice_of(why->detail));
+    } else {
+        pg_arg_text(&g->args, op->type);
+        pg_arg_time(&g->args, op->time_us);
+        pg_arg_jsonb(&g->args, op->data);
+        pg_arg_null(&g->args);
+        pg_arg_null(&g->args);
+    }
     enum pg_outcome o = pg_single(g->pg, &g->st->apply_parked, &g->args, &r);
     if (o == PG_DONE && pg_rows(r) == 1 && !pg_null(r, 0, 0) &&
         !slice_is(pg_bytes(r, 0, 0), "parked"))
         ++*ret_released;
     return o;
+}
+
+static void refused_by_database(struct ingest *g, int64_t parked_id, struct refusal *ret)
+{
+    log_error("defect: parked message %lld is refused by the database (%s): rejected as bad_data",
+              (long long)parked_id, pg_last_error(g->pg));
+    refuse(ret, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s",
+           pg_last_sqlstate(g->pg));
+}
+
+/* An operation decides and books in one statement, which is a transaction of its own. It is decoded
+ * as when it came in: what was parked is what will be booked. */
+static enum pg_outcome release_operation(struct ingest *g, int64_t parked_id,
+                                         const struct message *m, int *ret_released)
+{
+    struct account_op op;
+    struct refusal why;
+    enum reason r = accounts_decode(m, g->settings.window_us, &g->doc, &g->event_arena, &op, &why);
+    enum pg_outcome o =
+        apply_operation(g, parked_id, &op, r == REASON_NONE ? NULL : &why, ret_released);
+    if (o != PG_POISON || r != REASON_NONE)
+        return o;
+    refused_by_database(g, parked_id, &why);
+    o = pg_rollback(g->pg);
+    return o == PG_DONE ? apply_operation(g, parked_id, NULL, &why, ret_released) : o;
 }
 
 static enum pg_outcome run_range(struct ingest *g, size_t from, size_t to)
@@ -98,10 +137,7 @@ static enum pg_outcome release_range(struct ingest *g, size_t from, size_t to, i
     if (it->decode)
         return o;
     struct refusal why;
-    log_error("defect: parked message %lld is refused by the database (%s): rejected as bad_data",
-              (long long)it->parked_id, pg_last_error(g->pg));
-    refuse(&why, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s",
-           pg_last_sqlstate(g->pg));
+    refused_by_database(g, it->parked_id, &why);
     it->decode = refusal_keep(&g->event_arena, &why);
     return release_range(g, from, to, ret_released);
 }
@@ -117,7 +153,8 @@ enum pg_outcome release_parked(struct ingest *g, int *ret_released, struct error
     for (int i = 0; o == PG_DONE && i < pg_rows(r); i++) {
         int64_t id = pg_int(r, i, 0);
         if (slice_is(pg_bytes(r, i, 1), "accounts"))
-            o = release_operation(g, id, ret_released);
+            o = release_operation(g, id, parked_message(&g->event_arena, r, i, TOPIC_ACCOUNTS),
+                                  ret_released);
         else
             ingest_add(g, parked_message(&g->event_arena, r, i, TOPIC_USAGE), id);
     }

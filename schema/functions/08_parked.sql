@@ -1,38 +1,9 @@
 -- Parked operations on accounts, once the account they waited for is open.
 
--- The first header of that name as text; null: there is none.
-CREATE OR REPLACE FUNCTION debitd.header_text(names bytea[], contents bytea[], name text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN convert_from(contents[array_position(names, convert_to(name, 'UTF8'))], 'UTF8');
-END
-$$;
-
--- The operation in a parked message, in either content mode of CloudEvents. The message was decoded
--- strictly when it came in: here only what it says is read again.
-CREATE OR REPLACE FUNCTION debitd.parked_operation(p debitd.parked, OUT type text, OUT at timestamptz, OUT data jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    -- A NUL can only stand in a member that is ignored, but PostgreSQL would not read over it there.
-    content CONSTANT json := regexp_replace(convert_from(p.value, 'UTF8'), '(?<!\\)((?:\\\\)*)\\u0000', '\1', 'g')::json;
-    given   json := content;
-    stamp   text;
-BEGIN
-    IF debitd.header_text(p.header_names, p.header_values, 'ce_specversion') IS NOT NULL THEN
-        type := debitd.header_text(p.header_names, p.header_values, 'ce_type');
-        stamp := debitd.header_text(p.header_names, p.header_values, 'ce_time');
-    ELSE
-        type := content ->> 'type';
-        stamp := content ->> 'time';
-        given := content -> 'data';
-    END IF;
-    -- Members that the type does not have may hold numbers that jsonb cannot.
-    SELECT coalesce(jsonb_object_agg(m.key, m.value::jsonb), '{}') INTO data FROM json_each(given) AS m
-     WHERE debitd.operation_members(type) ? m.key;
-    -- Microseconds: what is finer is cut, as it was when the message came in.
-    at := coalesce(regexp_replace(stamp, '(\.[0-9]{6})[0-9]+', '\1')::timestamptz, p.message_time);
-END
-$$;
+-- Until 2026-11 the message was read again here, by other rules than those it was checked by.
+DROP FUNCTION IF EXISTS debitd.apply_parked(bigint);
+DROP FUNCTION IF EXISTS debitd.parked_operation(debitd.parked);
+DROP FUNCTION IF EXISTS debitd.header_text(bytea[], bytea[], text);
 
 -- Takes the identity back from an event that was parked and then rejected: only what is booked or
 -- parked has one (contract 1), so that it can be sent again. SECURITY DEFINER: nobody else may
@@ -45,15 +16,18 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
        AND k.month BETWEEN (debitd.month_of(p.parked_at) - interval '1 month')::date AND debitd.month_of(p.parked_at)
 $$;
 
--- A parked operation again; its key stands already. Marks the row: booked, rejected, or parked for
+-- A parked operation again; its key stands already. type, at and data are what its message was decoded to, as for account_event(); or
+-- refused is the reason why it never can be booked, and why says it in words. Marks the row: booked, rejected, or parked for
 -- what it waits for now. A row that is released already is a duplicate.
-CREATE OR REPLACE FUNCTION debitd.apply_parked(parked_id bigint, OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
+CREATE OR REPLACE FUNCTION debitd.apply_parked(parked_id bigint, type text, at timestamptz, data jsonb, refused text, why text,
+    OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     row_parked debitd.parked;
-    op         record;
     books      record;
 BEGIN
+    -- What it grants is of the month of now, although no daemon may have moved the books to it yet.
+    PERFORM debitd.switch_month(wait => false);
     SELECT p.* INTO row_parked FROM debitd.parked p
      WHERE p.parked_id = apply_parked.parked_id AND p.released_at IS NULL AND p.topic_kind = 'accounts' FOR UPDATE;
     IF NOT FOUND THEN
@@ -61,10 +35,15 @@ BEGIN
         RETURN;
     END IF;
     SELECT * INTO books FROM debitd.open_books();
-    SELECT * INTO op FROM debitd.parked_operation(row_parked);
-    SELECT o.* INTO outcome, reason, detail, entry_id
-      FROM debitd.operate(row_parked.event_key, NULL, row_parked.source, row_parked.event_id, op.type, row_parked.account,
-                          op.at, op.data, true, true) AS o;
+    IF refused IS NOT NULL THEN
+        outcome := 'rejected';
+        reason := refused;
+        detail := why;
+    ELSE
+        SELECT o.* INTO outcome, reason, detail, entry_id
+          FROM debitd.operate(row_parked.event_key, NULL, row_parked.source, row_parked.event_id, type, row_parked.account,
+                              at, data, true, true) AS o;
+    END IF;
     IF outcome = 'parked' THEN
         UPDATE debitd.parked p SET waits_for = apply_parked.detail, catalogue_version = books.catalogue_version
          WHERE p.parked_id = row_parked.parked_id;

@@ -1,6 +1,9 @@
 """What cannot be booked yet is parked, and booked by itself, once, when what was missing arrives."""
 
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+
+import pytest
 
 
 def price_file(world, text):
@@ -101,6 +104,60 @@ def test_an_operation_that_waits_for_its_parent_and_is_then_refused_is_a_dead_le
     world.account("account.opened", "child", id="o-1", parent="top", key="a")
     world.wait_booked()
     assert world.value("SELECT payer_id FROM api.account WHERE account_id = 'child'") == "top"
+
+
+@pytest.mark.world(partitions=1)
+def test_a_parked_operation_is_booked_as_what_it_was_when_it_came_in(world):
+    """Whatever PostgreSQL would read in its message otherwise, or not at all: an offset beyond its 15:59, decimals and names of members
+    that it does not take, a leap second."""
+    world.catalog()
+    world.start()
+    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    month_end = datetime.now(timezone.utc).replace(day=1) - timedelta(days=1)
+
+    def operation(id, data, time, more=""):
+        world.produce("accounts", (f'{{"specversion":"1.0","type":"credits.granted","source":"/tests","id":"{id}","subject":"late","time":"{time}",'
+                                   f'{more}"data":{data}}}').encode(), "late", partition=0)
+
+    operation("east", '{"amount":"1"}', f"{yesterday:%Y-%m-%d}T04:00:00+16:00")
+    operation("zeros", '{"amount":2.' + 17000 * "0" + "}", f"{yesterday:%Y-%m-%d}T00:00:00Z")
+    operation("nul", '{"amount":"4"}', f"{yesterday:%Y-%m-%d}T00:00:00Z", '"ty\\u0000pe":"credits.adjusted","da\\u0000ta":{"amount":"-7"},')
+    operation("leap", '{"amount":"8","note":1e999999}', f"{month_end:%Y-%m-%d}T23:59:60Z")
+    world.account("credits.granted", "late", id="binary", amount="16", mode="binary", time=f"{yesterday:%Y-%m-%d}T00:00:00.1234569Z")
+    world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.wait_booked(total=0)
+    assert {row["reason"] for row in parked(world)} == {"unknown_account"} and len(parked(world)) == 6
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: all(row["released"] for row in parked(world)), "everything to be released")
+    world.wait_booked(total=1)
+    booked = {row["event_id"]: (row["type"], row["amount"], row["occurred_at"]) for row in world.sql(
+        "SELECT event_id, type::text, amount, occurred_at FROM api.ledger WHERE event_id IN ('east', 'zeros', 'nul', 'leap', 'binary')")}
+    midnight = yesterday.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert booked == {
+        "east": ("bonus", 1, midnight - timedelta(hours=12)), "zeros": ("bonus", 2, midnight), "nul": ("bonus", 4, midnight),
+        "leap": ("bonus", 8, month_end.replace(hour=23, minute=59, second=59, microsecond=999999)),
+        "binary": ("bonus", 16, midnight + timedelta(microseconds=123456))}
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_a_parked_operation_that_the_database_refuses_is_a_dead_letter_and_holds_up_nobody(world):
+    world.catalog()
+    world.start()
+    world.account("credits.granted", "late", id="bad", amount="7")
+    world.account("credits.granted", "late", id="good", amount="5")
+    world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.wait_booked(total=0)
+    world.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.event_id = 'bad' THEN"
+              " RAISE division_by_zero; END IF; RETURN new; END $$")
+    world.sql("CREATE TRIGGER refuse BEFORE INSERT ON debitd.ledger FOR EACH ROW EXECUTE FUNCTION refuse()")
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: all(row["released"] for row in parked(world)), "everything to be released")
+    world.wait_booked(total=1)
+    assert world.sql("SELECT reason, detail FROM api.rejected") == [
+        {"reason": "bad_data", "detail": "the database refuses it with SQLSTATE 22012"}]
+    assert world.value("SELECT granted FROM api.balance") == 15
+    world.verify()
 
 
 def test_where_the_configuration_says_so_usage_opens_its_account(world):

@@ -1,5 +1,7 @@
 """Account operations in SQL (contract 1.2, 2.3, 3): what they book, refuse and park. All money is worked out by hand from the small catalogue of sql_books.py."""
 
+import json
+
 import pytest
 
 from tests.integration.sql_books import utc
@@ -319,49 +321,52 @@ def park(books, id, account, waits_for, value, headers=(), at=None):
         [name.encode() for name, _ in headers], [content.encode() for _, content in headers])
 
 
-def release(books, parked_id):
-    return books.sql.execute("SELECT outcome, reason, entry_id FROM debitd.apply_parked(%s)", [parked_id]).fetchone()
-
-
-STRUCTURED = (b'{"specversion":"1.0","type":"credits.purchased","id":"x","source":"/test","subject":"a",'
-              b'"time":"2026-11-02T10:00:00.1234569Z","data":{"amount":0.10,"note":"\\u0000","big":1e999999,"reference":"r"}}')
+def release(books, parked_id, type="credits.purchased", at=utc(2026, 11, 2, 10, 0, 0, 123456), refused=None, **data):
+    return books.sql.execute("SELECT outcome, reason, entry_id FROM debitd.apply_parked(%s, %s, %s, %s::jsonb, %s, %s)",
+                             [parked_id, type, at, json.dumps(data), refused, refused and "in words"]).fetchone()
 
 
 def test_a_parked_operation_is_booked_once_when_its_account_opens(books):
     assert books.event("credits.purchased", "a", {"amount": "0.1"}, id="x")[0] == "parked"
-    parked = park(books, "x", "a", "a", STRUCTURED)
-    assert release(books, parked)[:2] == ("parked", "unknown_account")
+    parked = park(books, "x", "a", "a", b"{}")
+    assert release(books, parked, amount="0.1", reference="r")[:2] == ("parked", "unknown_account")
     books.done("account.opened", "a", plan="payg")
-    outcome, reason, entry = release(books, parked)
+    outcome, reason, entry = release(books, parked, amount="0.1", reference="r")
     assert (outcome, reason) == ("done", None)
     assert books.entries("a") == [("grant", "10", "10", "USD", "a"), ("purchase", "0.1", "10.1", "USD", "a")]
     row = books.rows("SELECT * FROM debitd.ledger WHERE entry_id = %s", entry)[0]
     assert (row["event_id"], row["reference"], row["occurred_at"]) == ("x", "r", utc(2026, 11, 2, 10, 0, 0, 123456))
     state = books.rows("SELECT outcome, entry_id, released_at IS NOT NULL AS released FROM debitd.parked")[0]
     assert state == {"outcome": "booked", "entry_id": entry, "released": True}
-    assert release(books, parked)[0] == "duplicate"
+    assert release(books, parked, amount="0.1")[0] == "duplicate"
     assert books.event("credits.purchased", "a", {"amount": "0.1"}, id="x")[0] == "duplicate"
     assert len(books.entries("a")) == 2
 
 
-def test_a_parked_operation_in_binary_mode_takes_its_attributes_from_the_headers(books):
-    books.event("account.opened", "c", {"parent": "p"}, id="x")
-    parked = park(books, "x", "c", "p", b'{"parent":"p","name":"Child"}',
-                  [("ce_specversion", "1.0"), ("ce_type", "account.opened"), ("ce_type", "plan.assigned"), ("content-type", "application/json")],
-                  at=utc(2026, 11, 5))
-    books.done("account.opened", "p", plan="payg")
-    assert release(books, parked)[0] == "done"
-    account = books.account("c")
-    assert (account["payer"], account["title"], account["opened_at"]) == ("p", "Child", utc(2026, 11, 5))
-
-
 def test_an_operation_that_is_rejected_after_parking_loses_its_identity(books):
     assert books.event("credits.purchased", "a", {"package": "gold"}, id="x")[0] == "parked"
-    parked = park(books, "x", "a", "a", b'{"package":"gold"}', [("ce_specversion", "1.0"), ("ce_type", "credits.purchased")])
+    parked = park(books, "x", "a", "a", b"{}")
     books.done("account.opened", "a", plan="free")
-    assert release(books, parked)[:2] == ("rejected", "unknown_package")
+    assert release(books, parked, package="gold")[:2] == ("rejected", "unknown_package")
     assert books.one("SELECT outcome FROM debitd.parked") == "rejected"
     assert books.event("credits.purchased", "a", {"package": "basic"}, id="x")[0] == "done"
+
+
+def test_a_parked_operation_that_never_can_be_booked_is_rejected_for_the_reason_given(books):
+    assert books.event("credits.purchased", "a", {"amount": "1"}, id="x")[0] == "parked"
+    parked = park(books, "x", "a", "a", b"{}")
+    assert release(books, parked, type=None, at=None, refused="bad_data") == ("rejected", "bad_data", None)
+    assert books.rows("SELECT reason, detail FROM debitd.rejected") == [{"reason": "bad_data", "detail": "in words"}]
+    assert books.event("credits.purchased", "a", {"amount": "1"}, id="x")[0] == "parked"
+
+
+def test_what_is_released_after_the_month_has_ended_is_booked_in_the_new_one(books):
+    assert books.event("plan.assigned", "a", {"plan": "free"}, id="x")[0] == "parked"
+    parked = park(books, "x", "a", "a", b"{}")
+    books.done("account.opened", "a", plan="free")
+    books.move_clock("32 days")
+    assert release(books, parked, type="plan.assigned", plan="free")[0] == "done"
+    assert [e[1] for e in books.entries("a")] == ["100", "100"]
 
 
 # ---------------------------------------------------------------- the functions of api

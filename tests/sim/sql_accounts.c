@@ -163,7 +163,8 @@ static const char *sql_apply_parked(struct q *q)
         const char *id = memmem(mine->value.p, mine->value.n, "\"id\":\"", 6);
         mine->released = true;
         mine->outcome = "booked";
-        mine->entry_id = purchase(q, payer, mine->value, sim_copy(id + 6, strcspn(id + 6, "\"")));
+        mine->entry_id =
+            purchase(q, payer, arg_text(q, 3), sim_copy(id + 6, strcspn(id + 6, "\"")));
         return answer(q, "done", "", "", mine->entry_id);
     }
     return answer(q, "duplicate", "", "", 0);
