@@ -76,7 +76,7 @@ static enum pg_outcome take_books(struct ingest *g)
     g->catalogue_version = (int32_t)pg_int(r, 0, 1);
     if ((pg_int(r, 0, 4) != 0) != g->timed_keys)
         g->needs |= NEED_KEYS;
-    if (month_of_day(day_of_time(pg_time(r, 0, 2))) > g->month)
+    if (pg_int(r, 0, 5))
         g->needs |= NEED_MONTH;
     if (g->kind == TOPIC_ACCOUNTS)
         return PG_DONE;

@@ -52,3 +52,26 @@ def test_the_month_ends_in_the_middle_of_a_stream(world):
     assert world.value("SELECT sum(duplicates) FROM api.position") == 1000
     assert world.value("SELECT month = date_trunc('month', debitd.now() AT TIME ZONE 'UTC') FROM debitd.books")
     world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_an_operation_right_after_the_edge_is_of_the_new_month_although_nobody_has_moved_the_books_yet(world):
+    world.catalog()
+    world.account("account.opened", "acct-0", plan="assistant-pro")
+    world.flush()
+    world.start()
+    use(world, 0, 1)
+    world.wait_booked(total=1)
+    with world.postgres.connect(world.name) as other, other.transaction():
+        other.execute("LOCK TABLE debitd.usage_daily IN ACCESS EXCLUSIVE MODE")
+        use(world, 1, 2)
+        world.wait(lambda: world.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%debitd.fold(%%' AND wait_event_type = 'Lock'") == 1,
+                   "the keeper to stand still")
+        to_next_month(world)
+        world.account("plan.assigned", "acct-0", plan="assistant-pro")
+        world.flush()
+        world.wait(lambda: not world.behind(), "the operation to be booked")
+    grants = world.sql("SELECT to_char(booked_at AT TIME ZONE 'UTC', 'YYYY-MM') AS month, amount FROM api.ledger WHERE type = 'grant' ORDER BY entry_id")
+    assert [row["amount"] for row in grants] == [2500, 2500] and grants[0]["month"] < grants[1]["month"]
+    world.wait_booked()
+    world.verify()

@@ -41,12 +41,13 @@ static const char *sql_open_books(struct q *q)
     int64_t now = store_clock_us();
     int32_t month = books_month();
     int64_t first = month * US_PER_DAY, last = month_add(month, 1) * US_PER_DAY - 1;
-    out_row(q, 5);
+    out_row(q, 6);
     out_day(q, month);
     out_int(q, 4, 1);
     out_time(q, now < first ? first : now > last ? last : now);
     out_int(q, 4, 2);
     out_bool(q, sim.seed % 2); /* books that were begun before keys were led by time */
+    out_bool(q, now > last);
     return NULL;
 }
 
