@@ -43,6 +43,8 @@ struct item { /* kept small: a batch walks along all of them a dozen times */
     bool tombstone;               /* no value, so no event either */
     /* of one run */
     bool not_ours;     /* releasing: released or held by somebody else; it is left alone */
+    bool takes_key;    /* its identity is one of this month if it is booked now: that of what was
+                          parked may be of an earlier one, and the window begins at booking */
     bool voids_parked; /* takes a parked event back: its key is e.void_key */
     enum fate fate;
     const struct refusal *refusal;       /* of a rejected or parked one */
@@ -127,7 +129,7 @@ struct entry {
     enum charge_kind kind;
     struct slice price_source, reason, user, thread, execution, agent, metadata;
     struct hash128 key, digest;
-    bool new_key; /* false: released from parking, the key stands already */
+    bool new_key; /* false: released from parking, the key stands already in this month */
 };
 
 struct original { /* of a void, read from the ledger; .e.entry_id is the key */
@@ -205,7 +207,7 @@ struct ingest {
     int64_t entry_base, alert_base, now_us;
     struct payer_state *payers;
     struct usage_state *usage;
-    struct known_keys keys;
+    struct known_keys keys, void_keys; /* of the events, and of those that voids name */
     struct original *originals;
     struct parked_original *parked_originals;
     struct voided_key *voided;

@@ -176,7 +176,7 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
         .metadata = u->metadata,
         .key = u->key,
         .digest = u->digest,
-        .new_key = it->parked_id == 0,
+        .new_key = it->takes_key,
     };
     fill_components(g, e, it, r);
     return e;
@@ -273,16 +273,22 @@ static enum reason find_original(struct ingest *g, const struct item *it, const 
                                  bool *ret_parked)
 {
     const struct usage_event *u = &it->e;
-    const struct known_key *k = known_keys_find(&g->keys, &u->void_key);
+    const struct known_key *taken = known_keys_find(&g->keys, &u->void_key),
+                           *k = known_keys_find(&g->void_keys, &u->void_key);
     struct voided_key *v;
     HASH_FIND(hh, g->voided, &u->void_key, sizeof u->void_key, v);
     struct parked_original *p;
     HASH_FIND(hh, g->parked_originals, &u->void_key, sizeof u->void_key, p);
-    if (k && k->item) { /* of this very run */
-        if (k->item->e.kind != USAGE_RECORDED || !slice_equal(k->item->e.account, u->account))
+    if (taken && taken->item) { /* of this very run */
+        const struct item *original = taken->item;
+        if (original->e.kind != USAGE_RECORDED || !slice_equal(original->e.account, u->account))
             return REASON_UNKNOWN_EVENT;
-        *ret = k->item->entry;
-        *ret_parked = !k->item->entry;
+        *ret = original->entry;
+        *ret_parked = !original->entry;
+    } else if (k && k->entry_id) {
+        *ret = booked_original(g, k->entry_id);
+        if (!*ret || !it->account || (*ret)->account_id != it->account->account_id)
+            return REASON_UNKNOWN_EVENT;
     } else if (p) {
         if (!slice_equal(p->account, u->account))
             return REASON_UNKNOWN_EVENT;
@@ -291,9 +297,7 @@ static enum reason find_original(struct ingest *g, const struct item *it, const 
         if (!*ret && !p->open && !p->was_voided)
             return REASON_UNKNOWN_EVENT;
     } else {
-        *ret = k && k->entry_id ? booked_original(g, k->entry_id) : NULL;
-        if (!*ret || !it->account || (*ret)->account_id != it->account->account_id)
-            return REASON_UNKNOWN_EVENT;
+        return REASON_UNKNOWN_EVENT;
     }
     return v ? REASON_ALREADY_VOIDED : REASON_NONE;
 }

@@ -75,7 +75,8 @@ static size_t collect_keys(struct ingest *g, struct key_row **ret, struct sort_r
     struct sort_row *order = *ret_order = arena_alloc(&g->run_arena, 2 * most * sizeof *order);
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
-        if (it->parked_id || (it->fate != FATE_BOOKED && it->fate != FATE_PARKED))
+        bool has_identity = it->fate == FATE_BOOKED || (it->fate == FATE_PARKED && !it->parked_id);
+        if (!it->takes_key || !has_identity)
             continue;
         row[n] = (struct key_row){ it->e.key, it->e.digest, it->entry ? it->entry->entry_id : 0 };
         order[n] = (struct sort_row){ first_half(&row[n].key), (uint32_t)n };

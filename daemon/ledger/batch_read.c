@@ -28,21 +28,34 @@ static void send_positions(struct ingest *g, const struct part *part, int parts)
     }
 }
 
-/* Keys of new events, and of those that voids name. */
 static void send_known_keys(struct ingest *g)
 {
     pg_args_reset(&g->args);
     int keys = pg_arg_array(&g->args, PG_UUID);
     for (size_t i = g->from; i < g->to; i++) {
         const struct item *it = &g->item[i];
-        if (!is_event(it))
-            continue;
-        if (!it->parked_id)
+        if (is_event(it) && !it->parked_id)
             pg_put_uuid(&g->args, keys, it->e.key);
-        if (it->e.kind == USAGE_VOIDED)
-            pg_put_uuid(&g->args, keys, it->e.void_key);
     }
     pg_pipeline_send(g->pg, &g->st->known_keys, &g->args);
+}
+
+/* Keys of those that voids name. False: there are no voids. */
+static bool send_void_keys(struct ingest *g)
+{
+    bool any = false;
+    pg_args_reset(&g->args);
+    int keys = pg_arg_array(&g->args, PG_UUID);
+    for (size_t i = g->from; i < g->to; i++) {
+        const struct item *it = &g->item[i];
+        if (!is_event(it) || it->e.kind != USAGE_VOIDED)
+            continue;
+        pg_put_uuid(&g->args, keys, it->e.void_key);
+        any = true;
+    }
+    if (any)
+        pg_pipeline_send(g->pg, &g->st->void_keys, &g->args);
+    return any;
 }
 
 static bool send_account_facts(struct ingest *g)
@@ -85,22 +98,26 @@ static enum pg_outcome take_books(struct ingest *g)
     return PG_DONE;
 }
 
-static enum pg_outcome take_known_keys(struct ingest *g)
+static void add_known_keys(struct ingest *g, struct known_keys *keys, const struct pg_result *r)
 {
-    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
-    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
-    if (o != PG_DONE)
-        return o;
-    known_keys_init(&g->keys, &g->run_arena, (size_t)pg_rows(r) + (g->to - g->from));
+    known_keys_init(keys, &g->run_arena, (size_t)pg_rows(r) + (g->to - g->from));
     for (int i = 0; i < pg_rows(r); i++) {
         struct known_key *k = arena_zalloc(&g->run_arena, sizeof *k);
         k->key = pg_uuid(r, i, 0);
         k->digest = pg_uuid(r, i, 1);
         k->entry_id = pg_null(r, i, 2) ? 0 : pg_int(r, i, 2);
         k->in_database = true;
-        known_keys_add(&g->keys, k);
+        known_keys_add(keys, k);
     }
-    return PG_DONE;
+}
+
+static enum pg_outcome take_known_keys(struct ingest *g, struct known_keys *keys)
+{
+    struct pg_result *r CLEANUP(pg_result_freep) = NULL;
+    enum pg_outcome o = pg_pipeline_result(g->pg, &r, NULL);
+    if (o == PG_DONE)
+        add_known_keys(g, keys, r);
+    return o;
 }
 
 static enum pg_outcome take_account_facts(struct ingest *g)
@@ -152,8 +169,10 @@ static enum pg_outcome take_parked_lock(struct ingest *g)
         g->item[i].not_ours = true;
     for (int row = 0; row < pg_rows(r); row++)
         for (size_t i = g->from; i < g->to; i++)
-            if (g->item[i].parked_id == pg_int(r, row, 0))
+            if (g->item[i].parked_id == pg_int(r, row, 0)) {
                 g->item[i].not_ours = false;
+                g->item[i].takes_key = !pg_int(r, row, 1);
+            }
     return PG_DONE;
 }
 
@@ -163,13 +182,15 @@ static enum pg_outcome first_flight(struct ingest *g, const struct part *part, i
     if (g->releasing)
         send_parked_lock(g);
     send_known_keys(g);
-    bool asked = send_account_facts(g);
+    bool voids = send_void_keys(g), asked = send_account_facts(g);
     pg_pipeline_flush(g->pg);
     enum pg_outcome o = take_begin(g, parts);
     if (o == PG_DONE && g->releasing)
         o = take_parked_lock(g);
     if (o == PG_DONE)
-        o = take_known_keys(g);
+        o = take_known_keys(g, &g->keys);
+    if (o == PG_DONE && voids)
+        o = take_known_keys(g, &g->void_keys);
     FAULT_POINT("ingest.known");
     if (o == PG_DONE && asked)
         o = take_account_facts(g);
@@ -280,7 +301,7 @@ static int64_t original_entry(struct ingest *g, const struct item *it)
 {
     if (!is_event(it) || it->e.kind != USAGE_VOIDED || !it->account)
         return 0;
-    const struct known_key *k = known_keys_find(&g->keys, &it->e.void_key);
+    const struct known_key *k = known_keys_find(&g->void_keys, &it->e.void_key);
     const struct parked_original *p;
     HASH_FIND(hh, g->parked_originals, &it->e.void_key, sizeof it->e.void_key, p);
     return k && k->entry_id ? k->entry_id : p ? p->entry_id : 0;

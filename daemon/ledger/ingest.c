@@ -162,7 +162,7 @@ static void begin_run(struct ingest *g)
     g->needs = NEED_NOTHING;
     HASH_CLEAR(hh, g->payers);
     HASH_CLEAR(hh, g->usage);
-    g->keys = (struct known_keys){ 0 };
+    g->keys = g->void_keys = (struct known_keys){ 0 };
     HASH_CLEAR(hh, g->originals);
     HASH_CLEAR(hh, g->parked_originals);
     HASH_CLEAR(hh, g->voided);
@@ -179,6 +179,7 @@ static void begin_run(struct ingest *g)
         it->payer = NULL;
         it->entry = NULL;
         it->not_ours = false;
+        it->takes_key = !it->parked_id;
         it->voids_parked = false;
     }
 }

@@ -9,6 +9,7 @@
     X(open_books)            \
     X(advance)               \
     X(known_keys)            \
+    X(void_keys)             \
     X(account_facts)         \
     X(void_originals)        \
     X(void_parked)           \

@@ -206,7 +206,7 @@ BEGIN
 END
 $$;
 
--- Whether an identity stands within the dedup window: null, duplicate, or rejected as id_reused.
+-- Whether an identity stands, within the dedup window or as long as its event is parked: null, duplicate, or rejected as id_reused.
 CREATE OR REPLACE FUNCTION debitd.judge_identity(p_key uuid, p_digest uuid, p_month date, p_dedup_months integer,
     OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -215,7 +215,8 @@ DECLARE
 BEGIN
     SELECT k.* INTO found_key FROM debitd.event_key k
      WHERE k.key = p_key
-       AND (p_dedup_months = 0 OR k.month >= (p_month - make_interval(months => p_dedup_months))::date)
+       AND (p_dedup_months = 0 OR k.month >= (p_month - make_interval(months => p_dedup_months))::date
+            OR EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL))
      ORDER BY k.month DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN;
@@ -300,6 +301,9 @@ BEGIN
         END IF;
         entry_id := NULL;
         RETURN;
+    END IF;
+    IF p_standing THEN -- its identity may be of an earlier month: the window begins when it is booked
+        PERFORM debitd.take_identity(p_month, p_key, p_digest, entry_id);
     END IF;
     PERFORM debitd.book_decision(account, parent, p_type, p_at, p_data, d, entry_id, p_booked_at, p_event);
     outcome := 'done';

@@ -41,8 +41,9 @@ BEGIN
         detail := why;
     ELSE
         SELECT o.* INTO outcome, reason, detail, entry_id
-          FROM debitd.operate(row_parked.event_key, NULL, row_parked.source, row_parked.event_id, type, row_parked.account,
-                              at, data, true, true) AS o;
+          FROM debitd.operate(row_parked.event_key,
+                              (SELECT k.digest FROM debitd.event_key k WHERE k.key = row_parked.event_key ORDER BY k.month DESC LIMIT 1),
+                              row_parked.source, row_parked.event_id, type, row_parked.account, at, data, true, true) AS o;
     END IF;
     IF outcome = 'parked' THEN
         UPDATE debitd.parked p SET waits_for = apply_parked.detail, catalogue_version = books.catalogue_version

@@ -46,9 +46,14 @@ WITH leaf AS (
     SELECT p.entry_id, p.event_id, 'parked under the key of another event', p.event_key
       FROM debitd.parked p
      WHERE debitd.key_of(debitd.key_head(p.source), p.event_id, (SELECT b.timed_keys FROM books b)) <> p.event_key
-    UNION ALL -- within a month they are unique by their index
+    UNION ALL -- within a month they are unique by their index; what was parked takes its key once more in the month that it is booked in
     SELECT min(k.entry_id), NULL, 'key that stands ' || count(*) || ' times within the window', k.key
-      FROM (SELECT * FROM debitd.event_key WHERE (SELECT count(*) > 1 FROM month) ORDER BY key) k
+      FROM (SELECT * FROM debitd.event_key w
+             WHERE (SELECT count(*) > 1 FROM month)
+               AND NOT (w.entry_id IS NULL AND EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = w.key AND p.outcome = 'booked'
+                                                          AND p.parked_at < (w.month + interval '2 months') AT TIME ZONE 'UTC'
+                                                          AND p.released_at >= (w.month + interval '1 month') AT TIME ZONE 'UTC'))
+             ORDER BY key) k
      GROUP BY k.key
     HAVING count(*) > 2 OR count(*) > 1 AND (SELECT b.dedup_months = 0 OR max(k.month) < min(k.month) + make_interval(months => b.dedup_months + 1)
                                                FROM debitd.books b)

@@ -75,3 +75,65 @@ def test_an_operation_right_after_the_edge_is_of_the_new_month_although_nobody_h
     assert [row["amount"] for row in grants] == [2500, 2500] and grants[0]["month"] < grants[1]["month"]
     world.wait_booked()
     world.verify()
+
+
+def months_on(world, months):
+    """Moves the clock of the books so many months from now."""
+    world.sql(f"UPDATE debitd.books SET clock_offset = interval '{months} months'")
+    world.wait(lambda: world.value("SELECT month = date_trunc('month', debitd.now() AT TIME ZONE 'UTC') FROM debitd.books"), "the books to be moved")
+
+
+@pytest.mark.world(partitions=1)
+def test_what_is_parked_has_its_identity_as_long_as_it_waits_and_a_whole_window_after_it_is_booked(world):
+    """Two months are the window; the events themselves are of today."""
+    world.catalog()
+    world.start()
+
+    def send():
+        world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+        world.account("credits.granted", "late", id="c", amount="7")
+        world.flush()
+
+    send()
+    world.wait_booked(total=0)
+    months_on(world, 4)
+    send()  # while it waits
+    world.wait_booked(total=0)
+    assert world.value("SELECT count(*) FROM api.parked") == 2
+    world.usage("late", id="c", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 2000})
+    world.wait_booked(total=0)
+    assert [row["reason"] for row in world.sql("SELECT reason FROM api.rejected")] == ["id_reused", "id_reused"]
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.parked WHERE released_at IS NULL") == 0, "both to be booked")
+    for months in (4, 6):  # when they were booked, and as late as it may come again
+        months_on(world, months)
+        send()
+        world.wait_booked(total=1)
+    # 10 of welcome, 7, and 1000 x 0.15 / 1e6
+    assert str(world.value("SELECT balance FROM api.balance")) == "16.99985"
+    assert world.value("SELECT sum(duplicates) FROM api.position") == 6
+    world.void("late", "u", id="v", key="late")
+    world.wait_booked()
+    assert world.value("SELECT balance FROM api.balance") == 17
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_usage_is_taken_back_however_long_ago_it_was_booked(world):
+    """The dedup window is for what comes again, not for what a void names."""
+    world.catalog()
+    for n in range(3):
+        world.account("account.opened", f"acct-{n}", plan="payg")
+    world.flush()
+    world.start()
+    use(world, 0, 3)
+    world.wait_booked(total=3)
+    months_on(world, 4)
+    world.void("acct-1", "u-1", id="v-1")
+    world.void("acct-1", "u-2", id="v-2", key="acct-1")  # of another account
+    world.void("acct-1", "u-1", id="v-3")
+    world.wait_booked(total=3)
+    assert sorted(row["reason"] for row in world.sql("SELECT reason FROM api.rejected")) == ["already_voided", "unknown_event"]
+    assert world.value("SELECT balance FROM api.balance WHERE account_id = 'acct-1'") == 10
+    world.verify()

@@ -365,6 +365,17 @@ static const char *sql_parked_claim(struct q *q)
     return NULL;
 }
 
+static bool stands_this_month(struct q *q, struct hash128 key)
+{
+    EACH_ROW(r, T_KEY)
+    {
+        const struct event_key *k = row_see(q->t, r);
+        if (k != NULL && k->month == books_month() && memcmp(&k->key, &key, sizeof(key)) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *sql_parked_lock(struct q *q)
 {
     static struct slice id[ELEMENTS_MAX];
@@ -379,8 +390,9 @@ static const char *sql_parked_lock(struct q *q)
         const char *state = row_lock(q->t, r);
         if (state != NULL)
             return state;
-        out_row(q, 1);
+        out_row(q, 2);
         out_int(q, 8, p->id);
+        out_bool(q, stands_this_month(q, p->key_of_event));
     }
     return NULL;
 }
@@ -512,6 +524,7 @@ const char *sql_copy(struct q *q, const char *sql, struct slice rows)
 const struct sql_handler sql_ledger[] = {
     { "open_books", sql_open_books },
     { "known_keys", sql_known_keys },
+    { "void_keys", sql_known_keys },
     { "account_facts", sql_account_facts },
     { "lock_payers", sql_lock_payers },
     { "usage_rows", sql_usage_rows },
