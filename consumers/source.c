@@ -53,7 +53,7 @@ static struct message *message_of(struct source *s, const struct partition *p,
         .topic = s->topic[p->kind],
         .partition = p->number,
         .offset = rkm->offset,
-        .timestamp_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0 ? -1 : ms * 1000,
+        .timestamp_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : message_time_us(ms),
         .key = { rkm->key, rkm->key ? rkm->key_len : 0 },
         .value = { rkm->payload, rkm->payload ? rkm->len : 0 },
         .header = sm->header,
@@ -322,6 +322,7 @@ void source_free(struct source *s)
     if (s->rk != NULL)
         rd_kafka_destroy(s->rk);
     free(s->partition);
+    free(s->fence);
     free(s->topic[TOPIC_USAGE]);
     free(s->topic[TOPIC_ACCOUNTS]);
     kafka_client_fini(&s->client);
@@ -338,8 +339,11 @@ uint64_t source_heartbeat(const struct source *s)
 void source_fenced(struct source *s, enum topic_kind kind, int32_t partition, uint64_t generation)
 {
     pthread_mutex_lock(&s->lock);
-    if (s->fences < SOURCE_FENCED_MAX)
-        s->fence[s->fences++] = (struct source_fence){ kind, partition, generation };
+    if (s->fences == s->fences_capacity) {
+        s->fences_capacity = s->fences_capacity ? 2 * s->fences_capacity : 64;
+        s->fence = xrealloc(s->fence, s->fences_capacity * sizeof(*s->fence));
+    }
+    s->fence[s->fences++] = (struct source_fence){ kind, partition, generation };
     pthread_mutex_unlock(&s->lock);
 }
 

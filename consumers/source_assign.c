@@ -220,13 +220,12 @@ static size_t announce(struct source *s)
     return n;
 }
 
-static size_t count(const struct source *s, enum partition_state state)
+static bool accounts_unclaimed(const struct source *s)
 {
-    size_t n = 0;
-
     for (size_t i = 0; i < s->partitions; i++)
-        n += s->partition[i].state == state;
-    return n;
+        if (s->partition[i].kind == TOPIC_ACCOUNTS && s->partition[i].state == PARTITION_UNCLAIMED)
+            return true;
+    return false;
 }
 
 static bool accounts_at_end(const struct source *s)
@@ -238,14 +237,14 @@ static bool accounts_at_end(const struct source *s)
             (p->state != PARTITION_RUNNING || !p->at_end || p->held != NULL))
             return false;
     }
-    return s->hooks.drained(s->hooks.ctx, TOPIC_ACCOUNTS);
+    return !accounts_unclaimed(s) && s->hooks.drained(s->hooks.ctx, TOPIC_ACCOUNTS);
 }
 
 /* Moves the phase on and assigns where something has changed. */
 static void assign_due(struct source *s, int64_t now_us)
 {
-    if (s->phase == SOURCE_IDLE) { /* all claims first, so that the accounts are known to be all */
-        if (s->partitions == 0 || count(s, PARTITION_UNCLAIMED) > 0)
+    if (s->phase == SOURCE_IDLE) { /* the accounts are read when all of them are claimed */
+        if (s->partitions == 0 || accounts_unclaimed(s))
             return;
         s->phase = SOURCE_ACCOUNTS;
         s->assign_due = true;
@@ -411,7 +410,8 @@ void source_work(struct source *s, int64_t now_us)
     for (size_t i = 0; i < s->partitions; i++)
         busy |= s->partition[i].paused;
     busy |= s->phase == SOURCE_ACCOUNTS;
-    s->check_at_us = now_us + (busy ? SOURCE_CHECK_US : SOURCE_POLL_US);
+    /* claims and halts may have waited for PostgreSQL: the messages go first after that */
+    s->check_at_us = monotonic_us() + (busy ? SOURCE_CHECK_US : SOURCE_POLL_US);
     if (now_us >= s->status_at_us) {
         publish_status(s);
         s->status_at_us = now_us + US_PER_SECOND;

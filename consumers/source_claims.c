@@ -62,7 +62,9 @@ static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
 
     atomic_fetch_add(&s->beat, 1);
     if (s->hooks.claim(s->hooks.ctx, p->topic, p->number, &claim, &error) != SOURCE_DONE) {
-        p->due_us = s->claim_at_us = now_us + SOURCE_RETRY_US;
+        now_us = monotonic_us(); /* that may have taken long */
+        s->claim_at_us = now_us + SOURCE_RETRY_US;
+        p->due_us = now_us + 2 * SOURCE_RETRY_US; /* the others come first */
         snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
         if (complaint_due(&s->claim_trouble, now_us, &repeats))
             log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile",
@@ -99,13 +101,21 @@ static void claim_due(struct source *s, int64_t now_us)
     }
 }
 
+/* What was taken before the trouble is good, and may not be on the topic any more. Where the writer
+ * cannot book it, because the partition is not ours any more, we hear of that. */
+static bool all_booked(struct source *s, const struct partition *p)
+{
+    return !p->announced || !p->has_next ||
+           s->hooks.booked(s->hooks.ctx, p->kind, p->number, p->generation) >= p->next;
+}
+
 static void halt_due(struct source *s, int64_t now_us)
 {
     for (size_t i = 0; i < s->partitions; i++) {
         struct partition *p = &s->partition[i];
         struct error error = { 0 };
 
-        if (p->state != PARTITION_HALTING || now_us < p->due_us)
+        if (p->state != PARTITION_HALTING || now_us < p->due_us || !all_booked(s, p))
             continue;
         atomic_fetch_add(&s->beat, 1);
         switch (s->hooks.halt(s->hooks.ctx, p->topic, p->number, p->epoch, p->why, &error)) {
@@ -129,19 +139,18 @@ static void halt_due(struct source *s, int64_t now_us)
 
 static void take_fences(struct source *s, int64_t now_us)
 {
-    struct source_fence fence[SOURCE_FENCED_MAX];
+    struct source_fence *fence;
     size_t n;
 
     pthread_mutex_lock(&s->lock);
     n = s->fences;
-    memcpy(fence, s->fence, n * sizeof(*fence));
-    s->fences = 0;
+    fence = TAKE(s->fence);
+    s->fences = s->fences_capacity = 0;
     pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < n; i++) {
         struct partition *p = source_find(s, fence[i].kind, fence[i].partition);
 
-        if (p == NULL || p->generation != fence[i].generation || p->generation == 0 ||
-            !partition_assignable(p))
+        if (p == NULL || p->generation != fence[i].generation || p->generation == 0)
             continue;
         log_warning(
             "%s/%d was claimed by somebody else, or moved by a person; claimed anew in a second if "
@@ -153,6 +162,7 @@ static void take_fences(struct source *s, int64_t now_us)
         s->assign_due = true;
         s->cluster_known = false; /* a person may have said that it is another one */
     }
+    free(fence);
 }
 
 void source_claim(struct source *s, int64_t now_us)

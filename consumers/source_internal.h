@@ -14,8 +14,6 @@
 
 /* Limits. */
 #define SOURCE_PARTITIONS_MAX 4096 /* of one instance; more are refused with words */
-/* reports waiting for the thread; what is beyond is reported again by the next batch */
-#define SOURCE_FENCED_MAX     64
 /* a sleeping poll ends after so long: bounds stop and heartbeat */
 #define SOURCE_POLL_US        INT64_C(100000)
 /* a full queue is waited for so long without polling; a pause costs all that librdkafka has
@@ -112,8 +110,8 @@ struct source {
     pthread_cond_t changed; /* life; CLOCK_MONOTONIC */
     enum source_life life;
     struct source_status status;
-    struct source_fence fence[SOURCE_FENCED_MAX];
-    size_t fences;
+    struct source_fence *fence; /* reports waiting for the thread, none of which comes again */
+    size_t fences, fences_capacity;
 };
 
 /* source_claims.c */

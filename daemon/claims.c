@@ -2,14 +2,12 @@
 #include "claims.h"
 
 #include "base/embedded.h"
-#include "base/log.h"
+#include "ledger/evict.h"
 #include "pg/session.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <sysexits.h>
-
-#define SILENCE_S "5" /* a batch is never that long about its own business between two statements */
 
 struct claims {
     char *conninfo, *owner;
@@ -35,21 +33,39 @@ void claims_free(struct claims *c)
     free(c);
 }
 
-/* Runs one of schema/queries. Whatever goes wrong here may be right later (a server that is away, a right that a person grants), so it is asked again; the words tell what it is. */
+static enum source_answer open_session(struct claims *c, struct error *ret_error)
+{
+    if (pg_is_open(c->pg))
+        return SOURCE_DONE;
+    pg_close(TAKE(c->pg));
+    /* the thread that reads waits for a lock meanwhile, for all partitions */
+    if (pg_open(c->conninfo, "claims", &c->pg, ret_error) == 0 &&
+        pg_script(c->pg, "setting up the session", "SET lock_timeout = '1s'", ret_error) == PG_DONE)
+        return SOURCE_DONE;
+    pg_close(TAKE(c->pg));
+    return SOURCE_LATER;
+}
+
+/* Whatever goes wrong here may be right later (a server that is away, a right that a person
+ * grants), so it is asked again; the words tell what it is. */
+static enum source_answer outcome(struct claims *c, enum pg_outcome o)
+{
+    if (o == PG_DONE)
+        return SOURCE_DONE;
+    pg_close(TAKE(c->pg));
+    return SOURCE_LATER;
+}
+
+/* Runs one of schema/queries. */
 static enum source_answer ask(struct claims *c, const char *doing, const char *name, int params,
                               const char *const *param, struct pg_result **ret,
                               struct error *ret_error)
 {
-    if (!pg_is_open(c->pg)) {
-        pg_close(TAKE(c->pg));
-        if (pg_open(c->conninfo, "claims", &c->pg, ret_error) < 0)
-            return SOURCE_LATER;
-    }
-    if (pg_run(c->pg, doing, embedded_sql("queries", name), params, param, ret, ret_error) ==
-        PG_DONE)
-        return SOURCE_DONE;
-    pg_close(TAKE(c->pg));
-    return SOURCE_LATER;
+    enum source_answer answer = open_session(c, ret_error);
+    if (answer != SOURCE_DONE)
+        return answer;
+    return outcome(
+        c, pg_run(c->pg, doing, embedded_sql("queries", name), params, param, ret, ret_error));
 }
 
 enum source_answer claims_cluster(struct claims *c, const char *cluster_id, struct error *ret_error)
@@ -78,21 +94,6 @@ enum source_answer claims_cluster(struct claims *c, const char *cluster_id, stru
     return SOURCE_REFUSED;
 }
 
-/* An owner that has fallen silent in the middle of a transaction is not waited for. */
-static enum source_answer evict(struct claims *c, const char *topic, const char *partition,
-                                struct error *ret_error)
-{
-    const char *const param[] = { topic, partition, SILENCE_S };
-    CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    enum source_answer answer = ask(c, "looking for an owner that has fallen silent", "claim_evict",
-                                    3, param, &r, ret_error);
-    if (answer == SOURCE_DONE && pg_text_int(r, 0, 0) > 0)
-        log_notice("claims: %s/%s: the session of the owner before was silent for %s s in the "
-                   "middle of a transaction and has been ended",
-                   topic, partition, SILENCE_S);
-    return answer;
-}
-
 enum source_answer claims_claim(struct claims *c, const char *topic, int32_t partition,
                                 struct partition_claim *ret, struct error *ret_error)
 {
@@ -100,7 +101,9 @@ enum source_answer claims_claim(struct claims *c, const char *topic, int32_t par
     snprintf(number, sizeof(number), "%" PRId32, partition);
     const char *const param[] = { topic, number, c->owner };
     CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-    enum source_answer answer = evict(c, topic, number, ret_error);
+    enum source_answer answer = open_session(c, ret_error);
+    if (answer == SOURCE_DONE)
+        answer = outcome(c, evict_silent(c->pg, "claims", topic, partition, ret_error));
     if (answer == SOURCE_DONE)
         answer = ask(c, "claiming a partition", "claim", 3, param, &r, ret_error);
     if (answer != SOURCE_DONE)

@@ -11,6 +11,7 @@
 #include "ledger/writer_internal.h"
 
 #include "base/clock.h"
+#include "ledger/evict.h"
 
 #include <string.h>
 
@@ -127,6 +128,16 @@ static enum resolution judge(struct writer *w, const struct pg_result *r, const 
     return RESOLVED_LANDED;
 }
 
+static void complain(struct writer *w, enum pg_outcome o)
+{
+    unsigned repeats;
+    if (complaint_due(&w->complaint, monotonic_us(), &repeats))
+        log_error("%s: booking stands still, %s: PostgreSQL says %s (repeated %u times; nothing is "
+                  "skipped, it is tried again every second)",
+                  w->settings.name, pg_outcome_text(o), w->pg ? pg_last_error(w->pg) : "", repeats);
+    writer_trouble(w, w->pg ? pg_last_error(w->pg) : "no connection");
+}
+
 static enum resolution resolve(struct writer *w, const struct part *part, int parts)
 {
     if (!writer_connect(w))
@@ -148,6 +159,8 @@ static enum resolution resolve(struct writer *w, const struct part *part, int pa
     if (o == PG_DONE)
         o = pg_pipeline_result(w->pg, &r, NULL);
     enum resolution answer = o == PG_DONE ? judge(w, r, part, parts) : RESOLVED_UNKNOWN;
+    if (o != PG_DONE)
+        complain(w, o);
     if (pg_rollback(w->pg) != PG_DONE)
         pg_close(TAKE(w->pg));
     return answer;
@@ -203,16 +216,6 @@ static bool cut_down(struct writer *w, struct part *part, int parts)
     return false;
 }
 
-static void complain(struct writer *w, enum pg_outcome o)
-{
-    unsigned repeats;
-    if (complaint_due(&w->complaint, monotonic_us(), &repeats))
-        log_error("%s: booking stands still, %s: PostgreSQL says %s (repeated %u times; nothing is "
-                  "skipped, it is tried again every second)",
-                  w->settings.name, pg_outcome_text(o), w->pg ? pg_last_error(w->pg) : "", repeats);
-    writer_trouble(w, w->pg ? pg_last_error(w->pg) : "no connection");
-}
-
 /* The writer stops before these were booked: nothing behind them may be booked either, or their
  * offsets would be passed over. */
 static void abandon(struct writer *w, const struct part *part, int parts)
@@ -249,12 +252,26 @@ static void fenced(struct writer *w, struct part *part, int parts)
     w->hooks.fenced(w->hooks.ctx, w->settings.kind, part->partition, part->generation);
 }
 
+/* The session that was lost may still stand, on the server's side alone. */
+static void evict_own(struct writer *w, const struct part *part, int parts)
+{
+    struct error e = { 0 };
+    for (int i = 0; i < parts && w->pg; i++)
+        if (evict_silent(w->pg, w->settings.name, part[i].topic, part[i].partition, &e) != PG_DONE)
+            return;
+}
+
 /* An unanswered COMMIT, or a connection lost before it. True: not landed, run it again. */
 static bool after_loss(struct writer *w, struct part *part, int parts)
 {
     enum resolution answer = RESOLVED_UNKNOWN;
-    while (answer == RESOLVED_UNKNOWN && !atomic_load(&w->stopping))
+    for (bool first = true; answer == RESOLVED_UNKNOWN && !atomic_load(&w->stopping);
+         first = false) {
+        writer_beat(w);
+        if (!first)
+            evict_own(w, part, parts);
         answer = resolve(w, part, parts);
+    }
     switch (answer) {
     case RESOLVED_LANDED:
         landed(w, part, parts);

@@ -1,4 +1,4 @@
-/* An idle writer looks after its positions. */
+/* A writer looks after its positions, those that nothing comes for as well. */
 #include "ledger/writer_internal.h"
 
 #include "base/clock.h"

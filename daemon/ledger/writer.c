@@ -283,9 +283,8 @@ static void *writer_main(void *arg)
             FAULT_POINT("writer.gathered");
             book(w, message, n);
             FAULT_POINT("writer.released");
-        } else {
-            writer_watch(w);
         }
+        writer_watch(w);
         queue_level(&w->queue, &queued, NULL);
     } while (!atomic_load(&w->stopping) || queued);
     free(message);

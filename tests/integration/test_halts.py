@@ -264,6 +264,25 @@ def test_a_topic_that_is_deleted_under_its_reader_is_waited_for_and_halted_when_
 # ---------------------------------------------------------------- what is no reason to halt
 
 @pytest.mark.world(partitions=1)
+def test_what_was_taken_before_a_halt_is_booked_and_the_halt_says_where_the_books_stand(world):
+    """Retention comes up to a slow writer: what waits for it in memory is on no topic any more."""
+    ready(world, queue={"max_messages": 1000}, batch={"max_events": 20},
+          kafka={"properties": [["queued.min.messages", "100"], ["max.partition.fetch.bytes", "20000"]]})
+    world.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN new; END $$")
+    world.sql("CREATE TRIGGER slow BEFORE INSERT ON debitd.batch FOR EACH ROW EXECUTE FUNCTION slow()")
+    use(world, 6000)
+    world.flush()
+    world.wait(lambda: entries(world) >= 200, "some to be booked, and the others to wait")
+    delete_records(world.kafka.bootstrap, world.topics["usage"], 0, 5900)
+    why = wait_halted(world, 0, "was to go on at offset")
+    stands = next_offset(world, 0)
+    assert f"was to go on at offset {stands}," in why and f"to go on at offset {stands}, where the books stand" in why
+    assert 1000 <= stands == entries(world) < 5900
+    resolve(world, why, "earliest")
+    conserved(world, stands + 100)
+
+
+@pytest.mark.world(partitions=1)
 def test_partitions_that_are_added_are_read_from_their_beginning(world):
     ready(world, kafka={"properties": [["session.timeout.ms", "6000"], ["topic.metadata.refresh.interval.ms", "500"]]})
     use(world, 5)
@@ -281,19 +300,20 @@ def test_partitions_that_are_added_are_read_from_their_beginning(world):
 
 @pytest.mark.world(partitions=2)
 def test_a_reader_that_was_too_slow_for_its_group_loses_and_doubles_nothing(world):
-    """The thread that polls is stuck for longer than max.poll.interval.ms: in a claim, behind a lock on the positions."""
+    """The thread that polls is stuck for longer than max.poll.interval.ms: in a claim that takes its time."""
     patience = [["session.timeout.ms", "6000"], ["max.poll.interval.ms", "6000"]]
     daemon = ready(world, kafka={"properties": patience})
     use(world, 10)
     world.wait_booked(10)
-    with world.postgres.connect(world.name, autocommit=False) as books:
-        books.execute("UPDATE debitd.position SET owner = 'somebody else', epoch = epoch + 1")
-        books.execute("COMMIT")
-        books.execute("LOCK TABLE debitd.position IN EXCLUSIVE MODE")
-        for partition in range(2):
-            use(world, 20, partition)
-        world.flush()
-        group = world.config["kafka"]["group_id"]
-        world.wait(lambda: not world.kafka.admin().list_groups(group, timeout=10)[0].members, "the group to lose patience")
+    world.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+              " IF new.epoch > old.epoch AND current_setting('application_name') = 'debitd/claims' THEN PERFORM pg_sleep(10); END IF; RETURN new; END $$")
+    world.sql("CREATE TRIGGER slow BEFORE UPDATE ON debitd.position FOR EACH ROW EXECUTE FUNCTION slow()")
+    world.sql("UPDATE debitd.position SET owner = 'somebody else', epoch = epoch + 1")
+    for partition in range(2):
+        use(world, 20, partition)
+    world.flush()
+    group = world.config["kafka"]["group_id"]
+    world.wait(lambda: not world.kafka.admin().list_groups(group, timeout=10)[0].members, "the group to lose patience")
+    world.sql("CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$")
     conserved(world, 10 + 40)
     assert daemon.running and "Kafka has taken the partitions away" in daemon.text()

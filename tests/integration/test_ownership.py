@@ -57,6 +57,55 @@ def test_an_owner_that_stands_still_in_the_middle_of_a_copy_is_not_waited_for(wo
 
 
 @pytest.mark.world(partitions=1)
+def test_a_writer_does_not_wait_for_what_it_has_left_behind_on_the_server(world):
+    """A connection that is lost in the middle of a COPY may stand for hours on the server's side."""
+    opened(world)
+    world.start()
+    world.wait_booked()
+    with pytest.raises(psycopg.Error, match="terminating connection"):
+        with world.postgres.connect(world.name, "debitd_tests_writer") as ghost:
+            ghost.execute("SET application_name = 'debitd/writer 0'")
+            ghost.execute("BEGIN")
+            epoch = world.value("SELECT epoch FROM debitd.position WHERE topic = %s", [world.topics["usage"]])
+            ghost.execute("SELECT debitd.advance(%s, 0, %s, NULL, 7, 6, 0)", [world.topics["usage"], epoch])
+            with ghost.cursor().copy("COPY debitd.event_key (month, key, digest, entry_id) FROM STDIN"):
+                use(world, 40)
+                world.wait(lambda: len(world.sql(WAITING_WRITERS)) == 1, "a batch to wait for the position")
+                world.sql(f"SELECT pg_terminate_backend(pid) FROM ({WAITING_WRITERS}) AS w")
+                world.wait_booked(total=40)
+    conserved(world, 40)
+
+
+@pytest.mark.world(partitions=100)
+def test_however_many_partitions_are_claimed_away_at_once_all_go_on(world):
+    opened(world)
+    world.start()
+    world.wait_booked()
+    world.sql("UPDATE debitd.position SET epoch = epoch + 1 WHERE topic = %s", [world.topics["usage"]])
+    for n in range(100):
+        use(world, 1, first=n, partition=n)
+    world.wait_booked(total=100, timeout=120)
+    conserved(world, 100)
+
+
+@pytest.mark.world(partitions=2)
+def test_a_position_that_cannot_be_claimed_holds_up_no_other(world):
+    opened(world)
+    daemon = world.start()
+    world.wait_booked()
+    first = [world.topics["usage"]]
+    with world.postgres.connect(world.name) as person, person.transaction():
+        world.sql("UPDATE debitd.position SET epoch = epoch + 1 WHERE topic = %s AND partition = 0", first)
+        person.execute("SELECT FROM debitd.position WHERE topic = %s AND partition = 0 FOR UPDATE", first)
+        world.wait(lambda: "tried again every second" in daemon.text(), "a claim to fail")
+        use(world, 200, partition=1)
+        world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") == 200, "the neighbour to be booked")
+    use(world, 5, first=200, partition=0)
+    world.wait_booked(total=205)
+    conserved(world, 205)
+
+
+@pytest.mark.world(partitions=1)
 def test_an_owner_whose_position_was_claimed_books_only_after_claiming_it_again(world):
     opened(world)
     daemon = world.start()

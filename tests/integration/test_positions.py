@@ -66,6 +66,30 @@ def test_a_position_that_is_moved_back_under_its_reader_is_read_again_and_booked
     world.verify()
 
 
+@pytest.mark.world(partitions=2)
+def test_a_position_that_is_moved_is_seen_by_a_writer_that_never_rests(world):
+    """Nothing comes to the partition itself, and always something to its neighbour."""
+    opened(world)
+    world.start()
+    use(world, 4)
+    world.wait_booked(4)
+    busy = 0
+
+    def read_again():
+        nonlocal busy
+        for _ in range(5):
+            world.usage("acct", service="openai", model="gpt-4o-mini", quantities={"input": 1000}, partition=1)
+        world.flush()
+        busy += 5
+        world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") >= busy, "the neighbour to be booked")
+        return world.value("SELECT sum(duplicates) FROM api.position") == 4
+    world.wait(lambda: read_again() or busy == 50, "the writer to be busy")
+    move(world, 0)
+    world.wait(read_again, "what was moved to be read again")
+    world.wait_booked(4 + busy)
+    world.verify()
+
+
 @pytest.mark.world(partitions=1)
 def test_what_was_parked_and_then_rejected_may_be_read_again(world):
     """It takes no identity, so it is rejected a second time, at the same offset."""

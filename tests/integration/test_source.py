@@ -38,6 +38,22 @@ def test_accounts_that_were_opened_before_the_start_are_known_before_any_usage_i
     assert world.value("SELECT count(*) FROM debitd.parked") == 0
 
 
+@pytest.mark.world(partitions=1)
+def test_usage_waits_for_the_accounts_also_when_they_are_claimed_away_while_they_are_read(world):
+    world.catalog()
+    used(world, names(100))
+    opened(world, names(100))
+    world.flush()
+    world.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN new; END $$")
+    world.sql("CREATE TRIGGER slow BEFORE INSERT ON debitd.account FOR EACH ROW EXECUTE FUNCTION slow()")
+    world.start(wait=False, batch={"max_events": 5})
+    world.wait(lambda: world.value("SELECT count(*) FROM api.account") >= 10, "the accounts to be read")
+    world.sql("UPDATE debitd.position SET epoch = epoch + 1 WHERE topic = %s", [world.topics["accounts"]])
+    world.wait_booked(100)
+    assert world.value("SELECT count(*) FROM debitd.parked") == 0
+    world.verify()
+
+
 def test_instances_that_are_killed_and_join_again_book_every_event_once(world):
     world.catalog()
     opened(world, names(20))
