@@ -128,6 +128,9 @@ static enum reason time_check(const struct message *m, const struct envelope *e,
     bool stamped = m->timestamp_us >= 0;
     int64_t us;
 
+    if (m->timestamp_us >= MESSAGE_TIME_BEYOND)
+        return refuse(ret_refusal, REASON_BAD_TIME,
+                      "the message's timestamp is beyond the year 9999: Kafka counts milliseconds");
     if (!e->has_time) {
         if (!stamped)
             return refuse(ret_refusal, REASON_BAD_TIME,

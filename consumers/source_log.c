@@ -67,7 +67,7 @@ static struct message message_of(struct reading *r, const struct log_range *rang
         .topic = range->topic,
         .partition = range->partition,
         .offset = rkm->offset,
-        .timestamp_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0 ? -1 : ms * 1000,
+        .timestamp_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : message_time_us(ms),
         .key = { rkm->key, rkm->key ? rkm->key_len : 0 },
         .value = { rkm->payload, rkm->payload ? rkm->len : 0 },
     };

@@ -20,7 +20,7 @@ struct message {
     const char *topic; /* lives as long as the process */
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_us;    /* the Kafka timestamp; -1: the message has none */
+    int64_t timestamp_us; /* the Kafka timestamp, see message_time_us; -1: the message has none */
     struct slice key, value; /* absent: null; a message without value is a tombstone */
     const struct header *header;
     size_t headers;
@@ -32,5 +32,9 @@ struct message {
 /* The first header of that name, or NULL. */
 const struct header *message_header(const struct message *m, const char *name);
 void message_release(struct message *m); /* NULL is fine */
+/* A producer may write whatever it likes into a timestamp, nanoseconds for one. What is beyond the
+ * year 9999 is MESSAGE_TIME_BEYOND, which is no time of an event; what is below 0 is -1. */
+#define MESSAGE_TIME_BEYOND INT64_C(253402300799999999)
+int64_t message_time_us(int64_t kafka_ms);
 
 #endif

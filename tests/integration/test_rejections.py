@@ -142,6 +142,23 @@ def test_a_bad_operation_on_an_account_is_a_dead_letter_and_its_neighbours_are_b
 
 
 @pytest.mark.world(partitions=1)
+def test_a_timestamp_in_other_units_is_told_and_is_no_time_of_an_event(world):
+    """Kafka counts milliseconds; some producers write nanoseconds."""
+    world.catalog()
+    world.account("account.opened", "acct-1", plan="codegen-pro")
+    world.flush()
+    world.start()
+    for stamp in (1_764_000_000_000_000_000, 9_223_372_036_854_775, 2**63 - 1, 253_402_300_800_000):
+        world.usage("acct-1", timestamp_ms=stamp, key="beyond", **GOOD)
+    world.usage("acct-1", **GOOD)
+    world.wait_booked(total=1)
+    assert world.sql("SELECT DISTINCT reason, detail FROM api.rejected") == [
+        {"reason": "bad_time", "detail": "the message's timestamp is beyond the year 9999: Kafka counts milliseconds"}]
+    assert world.value("SELECT count(*) FROM api.rejected") == 4
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
 def test_a_tombstone_is_skipped_and_counted(world):
     world.catalog()
     world.account("account.opened", "acct-1", plan="codegen-pro")
