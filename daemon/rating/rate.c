@@ -224,7 +224,7 @@ static bool charge_fixed(const struct rating_context *ctx, const struct usage_ev
             !amount_add(sum, charge, &sum))
             return false;
         r->component[i].charge = charge;
-        if (!cost_has_source)
+        if (!cost_has_source || source == PRICE_SOURCE_FILE)
             note_source(r, source);
     }
     r->charge = sum;

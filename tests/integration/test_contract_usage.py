@@ -1148,6 +1148,7 @@ def test_unpriced_usage_is_booked_when_its_account_is_priced(world):
 def test_the_price_file_fills_in_and_a_plan_changes_in_place(world, tmp_path):
     file = tmp_path / "prices.conf"
     file.write_text('prices = ( { plan = "fix"; metric = "filed"; price = "4"; effective_from = "2025-01-01"; },'
+                    ' { plan = "fix"; metric = "euro"; price = "5"; effective_from = "2025-01-01"; },'
                     ' { metric = "unheard"; currency = "USD"; price = "8"; effective_from = "2025-01-01"; } );\n'
                     'fx = ( { from = "USD"; to = "EUR"; rate = "0.5"; effective_from = "2025-01-01"; } );\n')
     begin(world, accounts=[("a", "plain"), ("f", "fix"), ("q", "quota")], prices={"file": str(file)})
@@ -1155,10 +1156,11 @@ def test_the_price_file_fills_in_and_a_plan_changes_in_place(world, tmp_path):
     world.usage("a", "euro", id="u2", quantity=1)
     world.usage("f", "filed", id="f1", quantity=2)  # 4 EUR each by the file; nobody knows its cost
     world.usage("f", "n", id="f2", quantity=3)  # 1 USD each by the catalogue, 0.5 EUR by the rate of the file
+    world.usage("f", "euro", id="f3", quantity=3)  # costs 2 EUR each by the catalogue, charged by the file
     world.usage("q", "n", id="q1", quantity=11)
     # the identity is one for both topics
     world.usage("a", "n", id="both-topics", quantity=1)
-    world.wait_booked(total=6)
+    world.wait_booked(total=7)
     world.account("credits.granted", "a", id="both-topics", key="both", amount="1")
     world.void("q", "grant", id="void-grant", key="void-grant")
     world.account("credits.granted", "q", id="grant", amount="1")
@@ -1167,8 +1169,8 @@ def test_the_price_file_fills_in_and_a_plan_changes_in_place(world, tmp_path):
     world.wait_booked()
     assert rejected(world)["both"] == "id_reused" and rejected(world)["void-grant"] == "unknown_event"
     found = entries(world)
-    assert {id: (row["amount"], row["cost"], row["price_source"]) for id, row in found.items() if id in ("f1", "f2")} == {
-        "f1": (-8, None, "file"), "f2": (D("-1.5"), D("1.5"), "file")}
+    assert {id: (row["amount"], row["cost"], row["price_source"]) for id, row in found.items() if id in ("f1", "f2", "f3")} == {
+        "f1": (-8, None, "file"), "f2": (D("-1.5"), D("1.5"), "file"), "f3": (-15, 6, "file")}
     # a plan changes in place: what is booked from now on is charged by it, a void at the margin too
     world.catalog(catalogue().replace('overage_per = "2"; thresholds', 'overage_per = "1"; thresholds'))
     world.usage("q", "n", id="q2", quantity=2)  # C(13) - C(11)
