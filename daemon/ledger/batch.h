@@ -41,6 +41,7 @@ struct item { /* kept small: a batch walks along all of them a dozen times */
     int64_t parked_id;            /* of a message that is released from parking; 0: from Kafka */
     const struct refusal *decode; /* NULL: the event is good */
     bool tombstone;               /* no value, so no event either */
+    bool told_unpriced;           /* parked for want of a price already, which was told then */
     /* of one run */
     bool not_ours;     /* releasing: released or held by somebody else; it is left alone */
     bool takes_key;    /* its identity is one of this month if it is booked now: that of what was

@@ -236,7 +236,8 @@ static void book_usage(struct ingest *g, struct item *it)
     }
     if (r != REASON_NONE) {
         park(g, it, &why);
-        alert_price_missing(g, it, rated.missing);
+        if (!it->told_unpriced)
+            alert_price_missing(g, it, rated.missing);
         return;
     }
     ASSERT(used != NULL); /* its metric is known */

@@ -38,6 +38,12 @@ static struct message *parked_message(struct arena *arena, const struct pg_resul
     return m;
 }
 
+static void add_usage(struct ingest *g, const struct pg_result *r, int row)
+{
+    ingest_add(g, parked_message(&g->event_arena, r, row, TOPIC_USAGE), pg_int(r, row, 0));
+    g->item[g->items - 1].told_unpriced = slice_is(pg_bytes(r, row, 10), "unpriced");
+}
+
 static enum pg_outcome candidates(struct ingest *g, struct pg_result **ret)
 {
     pg_args_reset(&g->args);
@@ -156,7 +162,7 @@ enum pg_outcome release_parked(struct ingest *g, int *ret_released, struct error
             o = release_operation(g, id, parked_message(&g->event_arena, r, i, TOPIC_ACCOUNTS),
                                   ret_released);
         else
-            ingest_add(g, parked_message(&g->event_arena, r, i, TOPIC_USAGE), id);
+            add_usage(g, r, i);
     }
     if (o == PG_DONE)
         o = release_range(g, 0, g->items, ret_released);

@@ -1,5 +1,5 @@
 -- Parked messages whose reason may be gone: the account is open now, or the catalogue is newer than the one they failed against. Operations on accounts come first. $1 how many at most
-SELECT p.parked_id, p.topic_kind, p.topic, p.partition, p."offset", p.message_time, p.key, p.value, p.header_names, p.header_values
+SELECT p.parked_id, p.topic_kind, p.topic, p.partition, p."offset", p.message_time, p.key, p.value, p.header_names, p.header_values, p.reason
 FROM debitd.parked p
 WHERE p.released_at IS NULL
   AND CASE WHEN p.reason IN ('unknown_account', 'account_closed')

@@ -182,3 +182,11 @@ def test_what_was_parked_for_its_account_and_then_lacks_a_price_is_told_as_unpri
     world.wait_booked(total=0)
     alert, = world.alerts()
     assert (alert["type"], alert["subject"], alert["data"]["component"]) == ("price.missing", "platform", "cached_input")
+    # another catalogue, on another day, does not have its price either: nothing has been parked anew
+    world.sql("UPDATE debitd.books SET clock_offset = interval '1 day'")
+    text = open("etc/catalog.conf").read()
+    world.catalog(text.replace('{ name = "ai_tokens"; },', '{ name = "ai_tokens"; }, { name = "pages"; },', 1))
+    world.wait(lambda: world.value("SELECT catalogue_version FROM debitd.parked") == 2, "the new catalogue to be tried")
+    world.wait_booked(total=0)
+    assert len(world.alerts()) == 1
+    world.verify()

@@ -350,7 +350,7 @@ static const char *sql_parked_claim(struct q *q)
                 (strcmp(p->kind, "usage") == 0) != usage ||
                 find_account(q->t, slice_of(p->waits_for)) == NULL)
                 continue;
-            out_row(q, 10);
+            out_row(q, 11);
             out_int(q, 8, p->id);
             out_text(q, p->kind);
             out_text(q, p->topic);
@@ -361,6 +361,7 @@ static const char *sql_parked_claim(struct q *q)
             out_slice(q, p->value);
             out_slice(q, no_array());
             out_slice(q, no_array());
+            out_text(q, p->reason);
         }
     return NULL;
 }
