@@ -144,18 +144,26 @@ static int read_options(struct ctl *c, int argc, char **argv, struct error *e)
     return 0;
 }
 
-/* The first words that are no options: the command. A global option's value is not one of them. */
+/* Is the word behind this one its value? An option's name takes one in every command that has it. */
+static bool has_value_behind(const char *option)
+{
+    if (strcmp(option, "--config") == 0 || strcmp(option, "--conninfo") == 0)
+        return true;
+    for (const struct ctl_command *c = ctl_commands(); c->word; c++)
+        for (int k = 0; k < CTL_OPTIONS_MAX && c->options[k].name; k++)
+            if (c->options[k].value && strcmp(option + 2, c->options[k].name) == 0)
+                return true;
+    return false;
+}
+
+/* The first words that are neither options nor their values: the command. */
 static void find_words(int argc, char **argv, const char *word[2])
 {
-    static const char *const with_value[] = { "--config", "--conninfo" };
     for (int i = 1, n = 0; i < argc && n < 2; i++) {
-        bool skip = false;
-        for (size_t k = 0; k < ARRAY_SIZE(with_value); k++)
-            skip = skip || strcmp(argv[i], with_value[k]) == 0;
-        if (skip)
-            i++;
-        else if (strncmp(argv[i], "--", 2) != 0)
+        if (strncmp(argv[i], "--", 2) != 0)
             word[n++] = argv[i];
+        else if (has_value_behind(argv[i]))
+            i++;
     }
 }
 
@@ -199,6 +207,12 @@ static int run(struct ctl *c, int argc, char **argv)
         if (word[0] && strcmp(word[0], "help") == 0) {
             word[0] = word[1];
             word[1] = word[0] && argc > 3 ? argv[argc - 1] : NULL;
+            bool known;
+            if (word[0] && !find_command(word[0], word[1], &known) && (!known || word[1])) {
+                ctl_wrong_use(&e, "this version knows no '%s%s%s'", word[0], word[1] ? " " : "",
+                              word[1] ? word[1] : "");
+                return wrong_use(NULL, known ? word[0] : NULL, &e);
+            }
         }
         ctl_help(asked ? stdout : stderr, word[0], word[1]);
         return asked ? 0 : EX_USAGE;

@@ -116,6 +116,17 @@ static int tell_outcome(const struct ctl *c, const char *type, const struct pg_r
     return 0;
 }
 
+/* The connection may have been lost when it was booked already. */
+static void advise_key(const char *key, struct error *e)
+{
+    const struct error said = *e;
+    error_set(
+        e, said.exit_code,
+        "%s; it may have been done all the same: to be sure, do it again with --key %s, which "
+        "does it once",
+        said.text, key);
+}
+
 /* data: the members, with the opening brace. */
 static int operate(struct ctl *c, const char *type, struct buffer *data, struct error *e)
 {
@@ -135,6 +146,8 @@ static int operate(struct ctl *c, const char *type, struct buffer *data, struct 
     if (!code) {
         const char *const parameters[] = { key, type, c->argument[0], arena_text(&arena, checked) };
         code = ctl_query(c, "command", 4, parameters, &r, e);
+        if (code == EX_UNAVAILABLE || code == EX_TEMPFAIL)
+            advise_key(key, e);
     }
     json_fini(&doc);
     arena_fini(&arena);

@@ -33,6 +33,7 @@
 #include "rating/rate.h"
 
 #define BATCH_PARTS_MAX 128
+#define IDS_OF_A_RUN    1048576 /* of entries, and of alerts: what their sequences step by */
 
 enum fate { FATE_BOOKED, FATE_DUPLICATE, FATE_REJECTED, FATE_PARKED, FATE_SKIPPED, FATES };
 

@@ -437,5 +437,5 @@ void batch_book(struct ingest *g)
         else
             book_usage(g, it);
     }
-    ASSERT(g->entries < 1048576 && g->alerts < 1048576);
+    ASSERT(g->entries < IDS_OF_A_RUN);
 }

@@ -198,7 +198,12 @@ enum pg_outcome ingest_run(struct ingest *g, struct part *part, int parts)
         FAULT_POINT("ingest.read");
         batch_book(g);
         FAULT_POINT("ingest.rated");
-        o = g->needs == NEED_NOTHING ? batch_write(g, part, parts) : PG_RETRY;
+        if (g->needs != NEED_NOTHING)
+            o = PG_RETRY;
+        else if (g->alerts >= IDS_OF_A_RUN)
+            o = PG_POISON; /* too many at once: no single message has so many */
+        else
+            o = batch_write(g, part, parts);
     }
     if (o == PG_DONE)
         return PG_DONE;

@@ -59,7 +59,7 @@ BEGIN
 END
 $$;
 
--- The members of data by type: name, text of a name's bounds; flag; names; amount, signed; later:
+-- The members of data by type: name, text of a name's bounds; flag; names; amount, signed; period, a month; later:
 -- known, but not in this version. '!': required.
 CREATE OR REPLACE FUNCTION debitd.operation_members(p_type text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -73,7 +73,7 @@ BEGIN
         WHEN 'credits.granted'   THEN '{"amount": "amount!", "reason": "name", "expires": "later"}'
         WHEN 'credits.refunded'  THEN '{"amount": "amount!", "reference": "name", "reason": "name", "event_source": "later", "event_id": "later"}'
         WHEN 'credits.adjusted'  THEN '{"amount": "signed!", "reason": "name"}'
-        WHEN 'invoice.paid'      THEN '{"amount": "amount!", "period": "name!", "reference": "name"}'
+        WHEN 'invoice.paid'      THEN '{"amount": "amount!", "period": "period!", "reference": "name"}'
     END::jsonb;
 END
 $$;
@@ -90,6 +90,10 @@ BEGIN
     ELSIF p_kind IN ('name', 'name!') THEN
         IF jsonb_typeof(p_value) <> 'string' OR NOT debitd.is_name(p_value #>> '{}') THEN
             RETURN p_name || ' is no string of 1-256 bytes without control characters';
+        END IF;
+    ELSIF p_kind = 'period!' THEN
+        IF jsonb_typeof(p_value) <> 'string' OR p_value #>> '{}' !~ '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$' THEN
+            RETURN p_name || ' is no month as in "2026-11"';
         END IF;
     ELSIF p_kind = 'flag' AND jsonb_typeof(p_value) <> 'boolean' THEN
         RETURN p_name || ' is neither true nor false';

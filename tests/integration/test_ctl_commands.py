@@ -1,11 +1,14 @@
 """debitctl from outside: its words, its exit codes, what it prints for people and for programs."""
 
 import json
+import re
 import subprocess
 
 import pytest
 
 from tests.rig.daemon import TOP, build_folder, debitctl, write_config
+from tests.rig.proxy import TO_CLIENT, Proxy
+from tests.rig.wait import wait_until
 
 
 class Ctl:
@@ -38,6 +41,8 @@ def run(*arguments, **options):
 @pytest.mark.parametrize("arguments, says", [
     ([], "usage:"),
     (["fly"], "unknown command 'fly'"),
+    (["help", "fly"], "this version knows no 'fly'"),
+    (["help", "rejected", "fly"], "this version knows no 'rejected fly'"),
     (["account"], "account needs to be told what to do"),
     (["account", "fly"], "account needs to be told what to do"),
     (["balance"], "an argument is missing: ACCOUNT"),
@@ -193,6 +198,38 @@ def test_credits_of_every_kind_are_booked_to_the_last_digit(ctl):
     adjusted, refunded, purchased, welcome = ctl("ledger", "credits").data
     assert [entry["type"] for entry in (welcome, purchased, refunded, adjusted)] == ["grant", "purchase", "refund", "adjustment"]
     assert (purchased["reference"], refunded["reason"], purchased["event_source"]) == ("inv-7", "sorry", "/debitd/operations")
+
+
+def test_an_options_value_is_no_word_of_the_command(ctl):
+    ctl.open("words", "payg")
+    ctl("credit", "--reason", "refund", "grant", "words", "5")
+    ctl("--key", "purchase", "credit", "--reason=adjust", "grant", "words", "6")
+    second, first, _ = ctl("ledger", "words").data
+    assert [(entry["type"], entry["amount"], entry["reason"]) for entry in (first, second)] == [
+        ("bonus", "5", "refund"), ("bonus", "6", "adjust")]
+
+
+def test_an_operation_whose_answer_is_lost_can_be_asked_for_again_and_is_done_once(ctl):
+    """The connection ends when everything is committed but for the answer."""
+    ctl.open("lost", "payg")
+    with Proxy(ctl.postgres.port) as proxy:
+        conninfo = f"host=127.0.0.1 port={proxy.port} user=postgres dbname={ctl.name} sslmode=disable"
+
+        with ctl.postgres.connect(ctl.name) as locks:
+            locks.execute("SELECT pg_advisory_lock(debitd.books_lock())")
+            asking = subprocess.Popen([build_folder() / "debitctl", "--conninfo", conninfo, "credit", "purchase", "lost", "100"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            wait_until(lambda: locks.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event = 'advisory'",
+                                             [ctl.name]).fetchone() == (1,), 30, "debitctl to wait for the books")
+            for connection in proxy.find(b""):
+                connection.hold(TO_CLIENT)
+        wait_until(lambda: ctl("balance", "lost").data["balance"] == "110", 30, "it to be booked")
+        proxy.cut()
+        out, err = asking.communicate(timeout=30)
+    assert asking.returncode == 69 and out == ""
+    key = re.search(r"do it again with --key (ctl-[0-9a-f]{32})", err).group(1)
+    assert ctl("credit", "purchase", "lost", "100", "--key", key).data["outcome"] == "duplicate"
+    assert ctl("balance", "lost").data["balance"] == "110"
 
 
 def test_a_package_is_a_purchase_and_its_bonus(ctl):

@@ -386,6 +386,8 @@ def test_the_functions_of_api_book_each_key_once(books):
     assert call("credit_refund('k7', 'a', 3, reason => 'sorry')") == ("done", None)
     assert call("credit_adjust('k8', 'a', -4.5)") == ("done", None)
     assert call("invoice_pay('k9', 'a', '2026-10', 5)") == ("done", None)
+    assert call("invoice_pay('k9b', 'a', '2026-13', 5)") == call("invoice_pay('k9b', 'a', '0000-01', 5)") == ("rejected", "bad_data")
+    assert call("invoice_pay('k9b', 'a', 'never', 5)") == ("rejected", "bad_data")
     assert call("credit_grant('k10', 'a', 'NaN')") == ("rejected", "bad_data")
     assert call("credit_grant('', 'a', 1)") == ("rejected", "bad_attribute")
     assert call("account_close('k11', 'a')") == ("done", None)
