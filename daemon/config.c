@@ -438,6 +438,15 @@ static void read_file(struct reader *r)
     config_destroy(&tree);
 }
 
+/* NULL: there is none. One that may not be looked at is one: the defaults might lead to another database. */
+static const char *usual_path(void)
+{
+    struct stat st;
+    if (stat(CONFIG_PATH, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return NULL;
+    return CONFIG_PATH;
+}
+
 /* ---- from outside */
 
 int config_check(const char *path, struct config *ret, struct buffer *ret_findings)
@@ -445,7 +454,7 @@ int config_check(const char *path, struct config *ret, struct buffer *ret_findin
     struct config c = CONFIG_NULL;
     struct reader r = { &c, NULL, ret_findings, 0 };
     read_defaults(&r);
-    r.path = path ? path : access(CONFIG_PATH, F_OK) == 0 ? CONFIG_PATH : NULL;
+    r.path = path ? path : usual_path();
     set_text(&c.path, r.path ? r.path : "");
     if (r.path)
         read_file(&r);

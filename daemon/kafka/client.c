@@ -307,6 +307,8 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_settings *s, enum kafka_ro
     else
         ASSERT(rd_kafka_conf_set(conf, "group.id", s->group_id, words, sizeof(words)) ==
                RD_KAFKA_CONF_OK);
+    /* no kinit is run by the library; one that was built without Kerberos does not know it */
+    (void)rd_kafka_conf_set(conf, "sasl.kerberos.min.time.before.relogin", "0", NULL, 0);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, c);
     kafka_watch(conf);
@@ -351,27 +353,42 @@ out:
     return result;
 }
 
-/* True for a property that names a file which is only found by the service itself. */
-static bool is_for_the_service(const struct kafka_property *p)
+/* True for a property that names a file which is only found by the service itself; name: of the secret. */
+static bool is_for_the_service(const struct kafka_property *p, char *name, size_t size)
 {
     CLEANUP(buffer_fini) struct buffer path = BUFFER_NULL;
-    char name[80];
 
-    return kafka_key_is_file(p->name, name, sizeof(name)) &&
-           credential_path(p->value, &path, NULL) < 0;
+    return kafka_key_is_file(p->name, name, size) && credential_path(p->value, &path, NULL) < 0;
+}
+
+/* What cannot be opened without a secret that is not at hand. */
+static bool is_locked(const struct kafka_property *p, bool key_is_locked)
+{
+    return key_is_locked && (strcmp(p->name, "ssl.key.location") == 0 ||
+                             strcmp(p->name, "ssl.keystore.location") == 0);
 }
 
 int kafka_check(const struct kafka_settings *s, struct error *ret_error)
 {
+    static const struct kafka_property any_password = { .name = "sasl.password", .value = "any" };
     struct kafka_property *property = xcalloc(s->properties, sizeof(*property));
     struct kafka_settings here = *s;
+    bool key_is_locked = false;
+    char name[80];
     int result = 0;
 
     here.property = property;
     here.properties = 0;
     for (size_t i = 0; i < s->properties; i++)
-        if (!is_for_the_service(&s->property[i]))
-            property[here.properties++] = s->property[i];
+        key_is_locked |= is_for_the_service(&s->property[i], name, sizeof(name)) &&
+                         strncmp(name, "ssl.", 4) == 0;
+    for (size_t i = 0; i < s->properties; i++)
+        if (!is_for_the_service(&s->property[i], name, sizeof(name))) {
+            if (!is_locked(&s->property[i], key_is_locked))
+                property[here.properties++] = s->property[i];
+        } else if (strcmp(name, any_password.name) == 0) { /* the library asks for one */
+            property[here.properties++] = any_password;
+        }
     for (int role = KAFKA_CONSUMER; role <= KAFKA_READER && result == 0; role++)
         result = check_role(&here, (enum kafka_role)role, ret_error);
     free(property);

@@ -13,6 +13,9 @@
     "the offsets are kept in PostgreSQL, in the transaction that books the events; take it out"
 #define ONCE    "exactly-once publication rests on it, and debitd sets it; take it out"
 #define PROGRAM "only a program can set it; take it out"
+#define KINIT                                                                                      \
+    "debitd runs no other program; keep the ticket fresh by a service of its own (k5start), in a " \
+    "cache that KRB5CCNAME names in the unit"
 
 static const struct {
     const char *name, *why;
@@ -66,6 +69,8 @@ static const struct {
     { "plugin.library.paths", "it would load foreign code into the daemon; take it out" },
     { "ssl.engine.location",
       "it would load foreign code into the daemon; use ssl.keystore.location or ssl.key.location" },
+    { "sasl.kerberos.kinit.cmd", KINIT },
+    { "sasl.kerberos.min.time.before.relogin", KINIT },
     { "test.mock.num.brokers", "it would replace the brokers by imitations; take it out" },
     { "test.mock.broker.rtt", "it is for imitations of brokers; take it out" },
     { "ut_handle_ApiVersionResponse", "it is for tests of librdkafka; take it out" },
@@ -183,9 +188,7 @@ static const char *const is_free[] = {
     "sasl.username",
     "sasl.kerberos.service.name",
     "sasl.kerberos.principal",
-    "sasl.kerberos.kinit.cmd",
     "sasl.kerberos.keytab",
-    "sasl.kerberos.min.time.before.relogin",
     "sasl.oauthbearer.config",
     "sasl.oauthbearer.method",
     "sasl.oauthbearer.client.id",

@@ -1,5 +1,6 @@
 """The command line of debitd that explains a configuration: offline, everything at once, never a secret."""
 
+import os
 import subprocess
 
 import pytest
@@ -19,6 +20,39 @@ def conf(tmp_path):
         path.write_text(text)
         return path
     return write
+
+
+def test_a_usual_configuration_that_may_not_be_read_is_not_taken_for_none():
+    """The defaults might lead to another database."""
+    closed = {**os.environ, "LD_PRELOAD": str(build_folder() / "tests" / "closed.so")}
+    for program, *command in (("debitd", "--dump-config"), ("debitctl", "credit", "grant", "acct", "5")):
+        ran = subprocess.run([build_folder() / program, *command], env={k: v for k, v in closed.items() if not k.startswith("PG")},
+                             capture_output=True, text=True, timeout=20)
+        assert (ran.returncode, ran.stdout) == (78, "")
+        assert "/etc/debitd/debitd.conf: cannot be read: Permission denied" in ran.stderr
+
+
+@pytest.mark.parametrize("properties", [
+    '("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.username", "debitd"), ("sasl.password_file", "kafka-password")',
+    '("security.protocol", "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.username", "debitd"), ("sasl.password_file", "kafka-password")',
+    '("security.protocol", "SSL"), ("ssl.key.location", "/nowhere/kafka.key"), ("ssl.key.password_file", "kafka-key-password")',
+])
+def test_secrets_that_only_the_service_has_are_not_asked_for_by_the_check(conf, properties):
+    ran = debitd("--check-config", "--config", conf(f"kafka = {{ properties = ( {properties} ); }};"))
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ok\n", "")
+
+
+def test_no_other_program_is_run_for_kerberos(conf, tmp_path):
+    kinit = tmp_path / "kinit"
+    kinit.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    kinit.chmod(0o755)
+    path = conf('kafka = { properties = ( ("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "GSSAPI") ); };')
+    ran = subprocess.run([build_folder() / "debitd", "--check-config", "--config", path], capture_output=True, text=True, timeout=20,
+                         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not (tmp_path / "ran").exists()
+    ran = debitd("--check-config", "--config", conf('kafka = { properties = ( ("sasl.kerberos.kinit.cmd", "true") ); };'))
+    assert ran.returncode == 78 and "debitd runs no other program" in ran.stderr
 
 
 def test_an_empty_file_and_the_shipped_one_are_fine(conf):
