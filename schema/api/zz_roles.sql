@@ -78,7 +78,10 @@ GRANT USAGE ON SCHEMA debitd, api TO debitd_writer, debitd_reader, debitd_accoun
 GRANT INSERT ON debitd.name, debitd.position, debitd.account, debitd.payer, debitd.event_key, debitd.voided, debitd.ledger,
     debitd.usage, debitd.batch, debitd.usage_daily, debitd.alert, debitd.rejected, debitd.parked TO debitd_writer;
 GRANT UPDATE ON debitd.position, debitd.account, debitd.payer, debitd.usage, debitd.batch, debitd.usage_daily, debitd.relay,
-    debitd.alert, debitd.rejected, debitd.parked TO debitd_writer;
+    debitd.alert, debitd.rejected TO debitd_writer;
+-- Not which event it is: forget_identity() takes its word for it.
+REVOKE UPDATE ON debitd.parked FROM debitd_writer;
+GRANT UPDATE (reason, detail, waits_for, catalogue_version, released_at, outcome, entry_id) ON debitd.parked TO debitd_writer;
 GRANT UPDATE (kafka_cluster_id, dedup_months) ON debitd.books TO debitd_writer;
 GRANT INSERT, UPDATE ON debitd.relay_place TO debitd_writer;
 GRANT INSERT, DELETE ON debitd.alert_ahead, debitd.letter_ahead TO debitd_writer;

@@ -219,8 +219,12 @@ BEGIN
             OR EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL))
      ORDER BY k.month DESC LIMIT 1;
     IF NOT FOUND THEN
-        RETURN;
-    ELSIF found_key.digest = p_digest THEN
+        IF NOT EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL) THEN
+            RETURN;
+        END IF;
+        found_key.digest := debitd.no_digest();
+    END IF;
+    IF found_key.digest = p_digest THEN
         outcome := 'duplicate';
         entry_id := found_key.entry_id;
     ELSE

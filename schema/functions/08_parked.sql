@@ -5,6 +5,11 @@ DROP FUNCTION IF EXISTS debitd.apply_parked(bigint);
 DROP FUNCTION IF EXISTS debitd.parked_operation(debitd.parked);
 DROP FUNCTION IF EXISTS debitd.header_text(bytea[], bytea[], text);
 
+-- Of an event that is parked since a month whose identities a person has dropped: no other event has it, so that whatever
+-- comes again under its identity is rejected, not booked.
+CREATE OR REPLACE FUNCTION debitd.no_digest() RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$ SELECT '00000000-0000-0000-0000-000000000000'::uuid $$;
+
 -- Takes the identity back from an event that was parked and then rejected: only what is booked or
 -- parked has one (contract 1), so that it can be sent again. SECURITY DEFINER: nobody else may
 -- delete keys. Does nothing where the row says otherwise.
@@ -42,7 +47,8 @@ BEGIN
     ELSE
         SELECT o.* INTO outcome, reason, detail, entry_id
           FROM debitd.operate(row_parked.event_key,
-                              (SELECT k.digest FROM debitd.event_key k WHERE k.key = row_parked.event_key ORDER BY k.month DESC LIMIT 1),
+                              coalesce((SELECT k.digest FROM debitd.event_key k WHERE k.key = row_parked.event_key ORDER BY k.month DESC LIMIT 1),
+                                       debitd.no_digest()),
                               row_parked.source, row_parked.event_id, type, row_parked.account, at, data, true, true) AS o;
     END IF;
     IF outcome = 'parked' THEN

@@ -13,7 +13,7 @@ WHERE k.key = ANY ((SELECT $1::uuid[])::uuid[])
   AND k.month <= (SELECT b.month FROM debitd.books b)
   AND k.month >= (SELECT s.month FROM since s)
 UNION ALL
-SELECT p.event_key, (SELECT k.digest FROM debitd.event_key k WHERE k.key = p.event_key ORDER BY k.month DESC LIMIT 1), NULL
+SELECT p.event_key, coalesce((SELECT k.digest FROM debitd.event_key k WHERE k.key = p.event_key ORDER BY k.month DESC LIMIT 1), debitd.no_digest()), NULL
 FROM debitd.parked p
 WHERE p.event_key = ANY ((SELECT $1::uuid[])::uuid[])
   AND p.released_at IS NULL

@@ -64,7 +64,7 @@ def test_an_operation_right_after_the_edge_is_of_the_new_month_although_nobody_h
     world.wait_booked(total=1)
     with world.postgres.connect(world.name) as other, other.transaction():
         other.execute("LOCK TABLE debitd.usage_daily IN ACCESS EXCLUSIVE MODE")
-        use(world, 1, 2)
+        use(world, 3, 4)  # another one of acct-0, to be summed
         world.wait(lambda: world.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%debitd.fold(%%' AND wait_event_type = 'Lock'") == 1,
                    "the keeper to stand still")
         to_next_month(world)
@@ -117,6 +117,31 @@ def test_what_is_parked_has_its_identity_as_long_as_it_waits_and_a_whole_window_
     world.wait_booked()
     assert world.value("SELECT balance FROM api.balance") == 17
     world.verify()
+
+
+@pytest.mark.world(partitions=1)
+def test_what_is_parked_since_a_month_whose_identities_were_dropped_is_booked_once(world):
+    """As docs/operations.md says not to: nothing tells any more what the event was whose identity comes again."""
+    world.catalog()
+    world.start()
+
+    def send():
+        world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+        world.account("credits.granted", "late", id="c", amount="7")
+        world.flush()
+    send()
+    world.wait_booked(total=0)
+    months_on(world, 4)
+    leaf = world.value("SELECT 'event_key_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
+    world.sql(f"ALTER TABLE debitd.event_key DETACH PARTITION debitd.{leaf}")
+    world.sql(f"DROP TABLE debitd.{leaf}")
+    send()
+    world.wait_booked(total=0)
+    assert [row["reason"] for row in world.sql("SELECT reason FROM api.rejected")] == ["id_reused", "id_reused"]
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.parked WHERE released_at IS NULL") == 0, "both to be booked")
+    world.wait_booked(total=1)
+    assert str(world.value("SELECT balance FROM api.balance")) == "16.99985"
 
 
 @pytest.mark.world(partitions=1)

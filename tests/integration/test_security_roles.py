@@ -15,7 +15,8 @@ RIGHTS = {"SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d", "TRUNCATE"
 # What each role may do, in the order of ROLES, to the tables and views of that line; LEAF stands for a month. Columns in
 # brackets may be updated alone. A leaf is behind row-level security: only the writer may touch it.
 TABLES = {
-    "raw r r r": "account alert batch parked payer usage usage_daily",
+    "raw r r r": "account alert batch payer usage usage_daily",
+    "ra(catalogue_version,detail,entry_id,outcome,reason,released_at,waits_for) r r r": "parked",
     "ra r r r": "ledger name",
     "r(dedup_months,kafka_cluster_id) r r r": "books",
     "r r r r": "catalogue metric package plan plan_quota unit",
