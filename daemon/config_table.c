@@ -187,7 +187,8 @@ const struct config_key config_key[] = {
         .min = 1024,
         .max = 4194304,
         .unit = "KiB",
-        .help = "The same in KiB of message bytes.",
+        .help = "The same in KiB of message bytes. Of all writers together, and of the one for the "
+                "accounts, it must stay 300 MiB below MemoryMax of the unit.",
     },
 
     {

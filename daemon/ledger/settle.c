@@ -182,7 +182,7 @@ static bool condemn(struct writer *w, const struct part *p)
     if (it->decode || it->tombstone)
         return false; /* it is not the event that is refused */
     log_error("%s: defect: topic=%s partition=%d offset=%lld is refused by the database (%s): "
-              "rejected as bad_data; it can be replayed once this is mended",
+              "rejected as bad_data; it can be sent again once this is mended",
               w->settings.name, p->topic, p->partition, (long long)it->m->offset,
               pg_last_error(w->pg));
     refuse(&why, REASON_BAD_DATA, "the database refuses it with SQLSTATE %s", state);

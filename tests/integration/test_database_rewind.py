@@ -10,8 +10,10 @@ import subprocess
 
 import pytest
 
-from tests.rig.postgres import Postgres
-from tests.rig.world import World, migrate_template
+from tests.integration.database_faults import goes_on_at
+from tests.rig.daemon import merge
+from tests.rig.postgres import PROGRAMS, Postgres
+from tests.rig.world import WRITER, World, migrate_template
 
 
 @pytest.fixture
@@ -111,3 +113,47 @@ def test_what_a_restore_lost_is_read_again_although_no_message_comes(restorable)
     assert world.value("SELECT purchased FROM api.balance") == 5
     world.verify()
     assert daemon.running, daemon.tail()
+
+
+def test_a_dump_that_is_restored_on_another_server_goes_on_from_kafka(restorable):
+    """The commands of docs/operations.md. Between the dump and its loss usage, an account and an alert came in."""
+    world, old = restorable, restorable.postgres
+    dump, roles = world.folder / "debitd.dump", world.folder / "roles.sql"
+
+    def run(program, *arguments):
+        subprocess.run([PROGRAMS / program, *map(str, arguments)], check=True, timeout=120)
+    world.catalog()
+    daemon = world.start()
+    world.account("account.opened", "alpha", plan="payg")  # 10 of welcome
+    use(world, "alpha", "gpt-4o", "a-1")
+    world.wait_booked(total=1)
+    run("pg_dumpall", "--dbname", old.conninfo("postgres"), "--roles-only", "--file", roles)
+    run("pg_dump", "--format=custom", "--file", dump, old.conninfo(world.name))
+    world.account("account.opened", "beta", plan="payg")
+    use(world, "alpha", "gpt-4o", "a-2")
+    world.usage("alpha", id="a-3", service="openai", model="gpt-4o", cost="20", quantities={"input": 1})
+    world.wait_booked(total=3)
+    told = [alert["id"] for alert in world.alerts()]
+    assert len(told) == 2  # low, exhausted
+    daemon.stop()
+    new = Postgres()
+    try:
+        new.start()
+        run("psql", "--quiet", "--output=/dev/null", "--file", roles, new.conninfo("postgres"))
+        new.create_database(world.name)
+        run("pg_restore", "--exit-on-error", "--dbname", new.conninfo(world.name), dump)
+        goes_on_at(world, new)
+        world.config = merge(world.config, {"postgres": {"conninfo": new.conninfo(world.name, WRITER)}})
+        world.start()
+        use(world, "alpha", "gpt-4o", "a-4")
+        world.wait_booked(total=4)
+        assert [alert["id"] for alert in world.alerts()] == told
+        assert world.value("SELECT count(*) FROM api.account") == 2
+        world.verify()
+        for each in world.daemons:
+            if each.running:
+                each.stop()
+    finally:
+        world.disconnect()
+        world.postgres = old
+        new.close()

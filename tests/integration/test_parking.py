@@ -141,6 +141,28 @@ def test_a_parked_operation_is_booked_as_what_it_was_when_it_came_in(world):
 
 
 @pytest.mark.world(partitions=1)
+def test_usage_of_a_closed_account_waits_until_it_is_opened_again(world):
+    world.catalog()
+    world.start()
+    world.account("account.opened", "acct", plan="payg")
+    world.account("account.closed", "acct", reason="left")
+    world.wait_booked()
+    world.usage("acct", id="u-1", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.usage("acct", "unheard", id="u-2", quantity=1)  # the account is looked for before the metric
+    world.account("credits.granted", "acct", id="c-1", amount="2")
+    world.wait_booked(total=0)
+    assert [(row["event_id"], row["reason"]) for row in parked(world)] == [
+        ("c-1", "unknown_account"), ("u-1", "account_closed"), ("u-2", "account_closed")]
+    world.account("account.opened", "acct", plan="payg")
+    world.wait(lambda: {row["event_id"] for row in parked(world) if row["released"]} == {"c-1", "u-1"}, "two of them to be booked")
+    world.wait_booked(total=1)
+    # 10 of welcome, once; 2; 1000 x 0.15 / 1e6
+    assert world.value("SELECT balance FROM api.balance") == Decimal("11.99985")
+    assert [row["reason"] for row in parked(world) if not row["released"]] == ["unknown_metric"]
+    world.verify()
+
+
+@pytest.mark.world(partitions=1)
 def test_a_parked_operation_that_the_database_refuses_is_a_dead_letter_and_holds_up_nobody(world):
     world.catalog()
     world.start()

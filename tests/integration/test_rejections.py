@@ -1,10 +1,12 @@
 """Every code of contract 5, sent between good messages: the dead letter is the message byte for byte, api.rejected
 says why, and its neighbours are booked."""
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.rig.daemon import TOP
 from tests.rig.events import Raw, binary, structured
 
 GOOD = {"metric": "requests", "quantity": 1}
@@ -139,6 +141,15 @@ def test_a_bad_operation_on_an_account_is_a_dead_letter_and_its_neighbours_are_b
     # 100 of the plan, 5 bought, 1 between each two of the bad ones
     assert world.value("SELECT balance FROM api.balance WHERE account_id = 'acct-1'") == 105 + len(ACCOUNTS)
     world.verify()
+
+
+def test_every_reason_is_in_the_manual_in_the_order_in_which_it_is_looked_for():
+    codes = re.findall(r'X\([A-Z_]+, "([a-z_]+)"\)', (TOP / "daemon" / "model" / "reason.h").read_text())
+    rows = [line.split("|")[1] for line in (TOP / "docs" / "messages.md").read_text().splitlines() if line.startswith("| `") and "`reason`" not in line]
+    named = [code for row in rows for code in re.findall("`([a-z_]+)`", row)]
+    order = {code: place for place, code in enumerate(codes)}
+    assert len(codes) == 22 and set(named) == set(codes) and len(named) == 22
+    assert [c for c in named if c != "over_refund"] == sorted((c for c in named if c != "over_refund"), key=order.get)
 
 
 @pytest.mark.world(partitions=1)

@@ -1,5 +1,6 @@
 """The unit for systemd: exposed no more than is inherent, and its drop-ins work as they stand there (reliability matrix 41)."""
 
+import os
 import re
 import subprocess
 
@@ -57,6 +58,27 @@ def test_the_unit_is_exposed_no_more_than_the_manual_says(unit, drop_in, most):
     path = unit(*(drop_ins() if drop_in else []))
     ran = analyzed(path, "security", "--offline=true", f"--threshold={most}")
     assert ran.returncode == 0, ran.stdout.splitlines()[-1]
+
+
+def test_what_ends_it_for_good_is_its_own_exit_code_and_a_reload_needs_no_credential():
+    """RestartPreventExitStatus= is for ExecStart= alone, and systemd 252 starts no ExecReload= with credentials."""
+    commands = [line for line in SHIPPED.splitlines() if line.startswith("Exec") and "=/" in line and "Paths" not in line]
+    assert commands == ["ExecStart=/usr/bin/debitd --config /etc/debitd/debitd.conf", "ExecReload=/usr/bin/kill -HUP $MAINPID"]
+    assert "RestartPreventExitStatus=64 78" in SHIPPED.splitlines()
+
+
+def test_all_that_the_unit_and_the_manual_name_is_installed(tmp_path):
+    ran = subprocess.run(["cmake", "--install", build_folder(), "--prefix", "/usr"], env={**os.environ, "DESTDIR": str(tmp_path)},
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    named = [path for line in SHIPPED.splitlines() if line.startswith(("Exec", "Documentation")) for path in re.findall("/usr/[^ ]*debitd[^ ]*", line)]
+    assert named == ["/usr/share/doc/debitd/README.md", "/usr/bin/debitd", "/usr/bin/debitd"]
+    for path in [*named, "/usr/bin/debitctl", "/usr/lib/systemd/system/debitd.service", "/usr/lib/sysusers.d/debitd.conf",
+                 "/usr/lib/tmpfiles.d/debitd.conf", "/usr/share/bash-completion/completions/debitctl",
+                 "/usr/share/doc/debitd/docs/operations.md", "/usr/share/doc/debitd/etc/catalog.conf"]:
+        assert (tmp_path / path[1:]).is_file(), path
+    shown = subprocess.run([tmp_path / "usr/bin/debitd", "--version"], capture_output=True, text=True, timeout=20)
+    assert shown.returncode == 0
 
 
 def test_it_writes_no_core_file_and_sees_no_credential_but_its_own():
