@@ -67,8 +67,9 @@ static bool claim_one(struct source *s, struct partition *p, int64_t now_us)
         p->due_us = now_us + 2 * SOURCE_RETRY_US; /* the others come first */
         snprintf(s->seen.trouble, sizeof(s->seen.trouble), "%.200s", error.text);
         if (complaint_due(&s->claim_trouble, now_us, &repeats))
-            log_warning("claiming %s/%d: %s; tried again every second, nothing is read meanwhile",
-                        p->topic, p->number, error.text);
+            log_warning(
+                "claiming %s/%d: %s; tried again every second, nothing of it is read meanwhile",
+                p->topic, p->number, error.text);
         return false;
     }
     if (complaint_over(&s->claim_trouble))

@@ -14,7 +14,8 @@
 #define ROUND_US (1 * US_PER_SECOND)
 #define LEAVES_US \
     (3600 * US_PER_SECOND) /* leaves are made three months ahead, so once an hour is plenty */
-#define FOLD_MOST 500000   /* entries: some seconds of work */
+#define FOLD_MOST  500000  /* entries: some seconds of work */
+#define FOLD_LEAST 1000 /* where that took longer than a statement may; a batch is summed whole */
 
 struct keeper {
     char *conninfo, *default_plan;
@@ -31,6 +32,7 @@ struct keeper {
     struct complaint complaint;
     int64_t leaves_due_us;
     struct stride stride;
+    int fold_most;       /* entries */
     bool retry_unpriced; /* another price file: what no price was found for may have one now */
 };
 
@@ -66,12 +68,18 @@ static enum pg_outcome fold(struct keeper *k, struct error *e)
     for (;;) {
         struct pg_result *r CLEANUP(pg_result_freep) = NULL;
         char most[16];
-        snprintf(most, sizeof most, "%d", FOLD_MOST);
+        snprintf(most, sizeof most, "%d", k->fold_most);
         const char *param = most;
         o = pg_run(k->pg, "folding batches into usage_daily", "SELECT debitd.fold($1::integer)", 1,
                    &param, &r, e);
         atomic_fetch_add(&k->heartbeat, 1);
-        if (o != PG_DONE || pg_text_int(r, 0, 0) < FOLD_MOST)
+        if (o == PG_RETRY && strcmp(pg_last_sqlstate(k->pg), "57014") == 0 &&
+            k->fold_most > FOLD_LEAST) {
+            k->fold_most = k->fold_most / 8 > FOLD_LEAST ? k->fold_most / 8 : FOLD_LEAST;
+            log_notice("keeper: summing by day: %s; %d entries at a time from now on", e->text,
+                       k->fold_most);
+        }
+        if (o != PG_DONE || pg_text_int(r, 0, 0) < k->fold_most)
             return o;
     }
 }
@@ -191,6 +199,7 @@ int keeper_start(const struct keeper_settings *s, const struct keeper_hooks *hoo
     k->default_plan = xstrdup(s->ingest.default_plan ? s->ingest.default_plan : "");
     ASSERT(k->conninfo && k->default_plan);
     k->hooks = *hooks;
+    k->fold_most = FOLD_MOST;
     k->price_file = s->price_file ? catalogue_ref(s->price_file) : NULL;
     k->reload = true;
     pthread_mutex_init(&k->lock, NULL);

@@ -1,7 +1,8 @@
 /* Brings a batch to its end: runs it, and decides what a failure means (research: reliability.md D
  * "Retry classes").
  *
- *   again   40*, 55P03, 57014, a key that appeared in between: the same batch, after a moment
+ *   again   40*, 55P03, a key that appeared in between: the same batch, after a moment; 57014, a
+ *           statement whose time was over: each part on its own, then halves
  *   lost    reconnect, then ask the position rows, FOR UPDATE, whether it landed: a plain read could
  *           be answered before a COMMIT that is still on its way
  *   wait    disk full, missing leaf, wrong schema or rights: pause, complain, try again; never skip
@@ -285,10 +286,20 @@ static bool after_loss(struct writer *w, struct part *part, int parts)
     return false;
 }
 
+/* A statement's time was over: the same batch would take as long again. */
+static bool took_too_long(const struct writer *w)
+{
+    return w->pg && strcmp(pg_last_sqlstate(w->pg), "57014") == 0;
+}
+
 /* What an outcome asks for. True: run the same parts again. */
 static bool after(struct writer *w, enum pg_outcome o, struct part *part, int parts,
                   int64_t *again_us)
 {
+    if (o == PG_RETRY && took_too_long(w) && (parts > 1 || part->count > 1)) {
+        cut_down(w, part, parts);
+        return false;
+    }
     switch (o) {
     case PG_DONE:
         landed(w, part, parts);

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 import pytest
 
-from tests.integration.database_faults import consumed, counts, opened, through, use, whole, world_on
+from tests.integration.database_faults import ACCOUNTS, consumed, counts, opened, through, use, whole, world_on
 from tests.rig.disk import TABLES, WAL, Disk
 from tests.rig.postgres import Postgres
 from tests.rig.proxy import TO_CLIENT, Proxy
@@ -136,3 +136,35 @@ def test_while_the_database_is_stuck_the_queue_fills_and_no_more_and_the_partiti
         assert world.sql("SELECT topic, partition, epoch FROM debitd.position ORDER BY 1, 2") == epochs
         assert full < 400_000, f"{full} kB are in memory"
         whole(world, total)
+
+
+def too_much_at_once(world, table, condition):
+    """A statement that puts more than that into the table takes longer than it may."""
+    world.sql("CREATE FUNCTION too_much() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+              f" IF {condition} THEN RAISE query_canceled USING MESSAGE = 'canceling statement due to statement timeout'; END IF; RETURN NULL; END $$")
+    world.sql(f"CREATE TRIGGER too_much AFTER INSERT ON debitd.{table} REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION too_much()")
+
+
+@pytest.mark.world(partitions=2)
+def test_a_batch_that_takes_longer_than_a_statement_may_is_booked_in_smaller_ones(world):
+    opened(world)
+    too_much_at_once(world, "batch", "(SELECT max(entry_hi - entry_lo) FROM made) >= 40")
+    use(world, 1000)
+    world.start()
+    whole(world, 1000)
+
+
+@pytest.mark.world(partitions=1)
+def test_sums_by_day_that_take_longer_than_a_statement_may_are_made_in_smaller_pieces(world):
+    opened(world)
+    too_much_at_once(world, "usage_daily", "(SELECT count(*) FROM made) > 1500")
+    daemon = world.start(batch={"max_events": 100})
+    with world.postgres.connect(world.name) as other, other.transaction():
+        other.execute("LOCK TABLE debitd.usage_daily IN SHARE MODE")
+        for n in range(3000):
+            world.usage(ACCOUNTS[n % 8], id=f"u-{n}", service="own", model=f"model-{n}", cost="0.01", quantities={"input": 1})
+        world.flush()
+        world.wait(lambda: world.value("SELECT count(*) FROM api.ledger WHERE type = 'usage'") == 3000, "all to be booked")
+    world.wait(lambda: world.value("SELECT count(*) FROM debitd.usage_daily") == 3000, "all to be summed", timeout=60)
+    assert "1000 entries at a time from now on" in daemon.text()
+    whole(world, 3000)
