@@ -13,9 +13,8 @@ WHERE k.key = ANY ((SELECT $1::uuid[])::uuid[])
   AND k.month <= (SELECT b.month FROM debitd.books b)
   AND k.month >= (SELECT s.month FROM since s)
 UNION ALL
-SELECT p.event_key, coalesce((SELECT k.digest FROM debitd.event_key k WHERE k.key = p.event_key ORDER BY k.month DESC LIMIT 1), debitd.no_digest()), NULL
-FROM debitd.parked p
-WHERE p.event_key = ANY ((SELECT $1::uuid[])::uuid[])
-  AND p.released_at IS NULL
-  AND (SELECT w.parked_at FROM debitd.parked w WHERE w.released_at IS NULL ORDER BY w.parked_id LIMIT 1)
-      < (SELECT (s.month + interval '1 month') AT TIME ZONE 'UTC' FROM since s)
+SELECT w.key, coalesce((SELECT k.digest FROM debitd.event_key k WHERE k.key = w.key ORDER BY k.month DESC LIMIT 1), debitd.no_digest()), NULL
+FROM (SELECT u.key FROM unnest($1::uuid[]) u(key)
+      CROSS JOIN LATERAL (SELECT FROM debitd.parked p WHERE p.event_key = u.key AND p.released_at IS NULL LIMIT 1) p
+      WHERE (SELECT w.parked_at FROM debitd.parked w WHERE w.released_at IS NULL ORDER BY w.parked_id LIMIT 1)
+            < (SELECT (s.month + interval '1 month') AT TIME ZONE 'UTC' FROM since s)) w
