@@ -146,7 +146,7 @@ static int operate(struct ctl *c, const char *type, struct buffer *data, struct 
     if (!code) {
         const char *const parameters[] = { key, type, c->argument[0], arena_text(&arena, checked) };
         code = ctl_query(c, "command", 4, parameters, &r, e);
-        if (code == EX_UNAVAILABLE || code == EX_TEMPFAIL)
+        if (c->session && (code == EX_UNAVAILABLE || code == EX_TEMPFAIL))
             advise_key(key, e);
     }
     json_fini(&doc);
