@@ -131,7 +131,6 @@ struct entry {
     enum charge_kind kind;
     struct slice price_source, reason, user, thread, execution, agent, metadata;
     struct hash128 key, digest;
-    bool new_key; /* false: released from parking, the key stands already in this month */
 };
 
 struct original { /* of a void, read from the ledger; .e.entry_id is the key */

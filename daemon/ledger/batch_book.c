@@ -6,8 +6,11 @@
 
 #include <string.h>
 
+/* What is released has its identity since it was parked. */
 static void take_key(struct ingest *g, struct item *it)
 {
+    if (it->parked_id)
+        return;
     struct known_key *k = arena_zalloc(&g->run_arena, sizeof *k);
     k->key = it->e.key;
     k->digest = it->e.digest;
@@ -26,8 +29,7 @@ static void park(struct ingest *g, struct item *it, const struct refusal *why)
     it->fate = FATE_PARKED;
     it->refusal = refusal_keep(&g->run_arena, why);
     it->waits_for = it->e.account; /* to open, or to be priced by another plan (change_account) */
-    if (!it->parked_id)
-        take_key(g, it);
+    take_key(g, it);
 }
 
 static struct alert_row *add_alert(struct ingest *g, const char *type, const struct item *it)
@@ -176,7 +178,6 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
         .metadata = u->metadata,
         .key = u->key,
         .digest = u->digest,
-        .new_key = it->takes_key,
     };
     fill_components(g, e, it, r);
     return e;
@@ -202,8 +203,7 @@ static void book_usage(struct ingest *g, struct item *it)
     const struct usage_event *u = &it->e;
     struct refusal why = { 0 };
     if (opens_account(g, it)) {
-        if (!it->parked_id)
-            take_key(g, it);
+        take_key(g, it);
         return;
     }
     if (!it->account || it->account->closed) {
@@ -252,8 +252,7 @@ static void book_usage(struct ingest *g, struct item *it)
     it->entry = e;
     const struct quota *q = plan_quota(p->plan, u->metric);
     summarize(g, e, used, q);
-    if (e->new_key)
-        take_key(g, it);
+    take_key(g, it);
     alert_price_missing(g, it, rated.missing);
     if (q && q->has_included)
         alert_thresholds(g, it, q, before, before + e->quantity, month);
@@ -348,7 +347,6 @@ static struct entry *void_entry(struct ingest *g, const struct item *it, const s
     e->amount = back;
     e->key = it->e.key;
     e->digest = it->e.digest;
-    e->new_key = true;
     void_components(g, e, o);
     return e;
 }

@@ -211,15 +211,15 @@ CREATE OR REPLACE FUNCTION debitd.judge_identity(p_key uuid, p_digest uuid, p_mo
     OUT outcome text, OUT reason text, OUT detail text, OUT entry_id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    waits CONSTANT boolean := EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL);
     found_key debitd.event_key;
 BEGIN
     SELECT k.* INTO found_key FROM debitd.event_key k
      WHERE k.key = p_key
-       AND (p_dedup_months = 0 OR k.month >= (p_month - make_interval(months => p_dedup_months))::date
-            OR EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL))
+       AND (waits OR p_dedup_months = 0 OR k.month >= (p_month - make_interval(months => p_dedup_months))::date)
      ORDER BY k.month DESC LIMIT 1;
     IF NOT FOUND THEN
-        IF NOT EXISTS (SELECT FROM debitd.parked p WHERE p.event_key = p_key AND p.released_at IS NULL) THEN
+        IF NOT waits THEN
             RETURN;
         END IF;
         found_key.digest := debitd.no_digest();

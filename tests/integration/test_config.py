@@ -22,6 +22,7 @@ def conf(tmp_path):
     return write
 
 
+@pytest.mark.unsanitized
 def test_a_usual_configuration_that_may_not_be_read_is_not_taken_for_none():
     """The defaults might lead to another database."""
     closed = {**os.environ, "LD_PRELOAD": str(build_folder() / "tests" / "closed.so")}

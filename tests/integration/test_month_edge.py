@@ -83,32 +83,37 @@ def months_on(world, months):
     world.wait(lambda: world.value("SELECT month = date_trunc('month', debitd.now() AT TIME ZONE 'UTC') FROM debitd.books"), "the books to be moved")
 
 
+def send_what_waits(world):
+    """Usage and an operation of an account that is not open."""
+    world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
+    world.account("credits.granted", "late", id="c", amount="7")
+    world.flush()
+
+
+def open_what_it_waits_for(world):
+    world.account("account.opened", "late", plan="payg")
+    world.wait(lambda: world.value("SELECT count(*) FROM api.parked WHERE released_at IS NULL") == 0, "both to be booked")
+
+
 @pytest.mark.world(partitions=1)
 def test_what_is_parked_has_its_identity_as_long_as_it_waits_and_a_whole_window_after_it_is_booked(world):
     """Two months are the window; the events themselves are of today."""
     world.catalog()
     world.start()
-
-    def send():
-        world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
-        world.account("credits.granted", "late", id="c", amount="7")
-        world.flush()
-
-    send()
+    send_what_waits(world)
     world.wait_booked(total=0)
     months_on(world, 4)
-    send()  # while it waits
+    send_what_waits(world)  # while it waits
     world.wait_booked(total=0)
     assert world.value("SELECT count(*) FROM api.parked") == 2
     world.usage("late", id="c", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
     world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 2000})
     world.wait_booked(total=0)
     assert [row["reason"] for row in world.sql("SELECT reason FROM api.rejected")] == ["id_reused", "id_reused"]
-    world.account("account.opened", "late", plan="payg")
-    world.wait(lambda: world.value("SELECT count(*) FROM api.parked WHERE released_at IS NULL") == 0, "both to be booked")
+    open_what_it_waits_for(world)
     for months in (4, 6):  # when they were booked, and as late as it may come again
         months_on(world, months)
-        send()
+        send_what_waits(world)
         world.wait_booked(total=1)
     # 10 of welcome, 7, and 1000 x 0.15 / 1e6
     assert str(world.value("SELECT balance FROM api.balance")) == "16.99985"
@@ -124,22 +129,16 @@ def test_what_is_parked_since_a_month_whose_identities_were_dropped_is_booked_on
     """As docs/operations.md says not to: nothing tells any more what the event was whose identity comes again."""
     world.catalog()
     world.start()
-
-    def send():
-        world.usage("late", id="u", service="openai", model="gpt-4o-mini", quantities={"input": 1000})
-        world.account("credits.granted", "late", id="c", amount="7")
-        world.flush()
-    send()
+    send_what_waits(world)
     world.wait_booked(total=0)
     months_on(world, 4)
     leaf = world.value("SELECT 'event_key_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
     world.sql(f"ALTER TABLE debitd.event_key DETACH PARTITION debitd.{leaf}")
     world.sql(f"DROP TABLE debitd.{leaf}")
-    send()
+    send_what_waits(world)
     world.wait_booked(total=0)
     assert [row["reason"] for row in world.sql("SELECT reason FROM api.rejected")] == ["id_reused", "id_reused"]
-    world.account("account.opened", "late", plan="payg")
-    world.wait(lambda: world.value("SELECT count(*) FROM api.parked WHERE released_at IS NULL") == 0, "both to be booked")
+    open_what_it_waits_for(world)
     world.wait_booked(total=1)
     assert str(world.value("SELECT balance FROM api.balance")) == "16.99985"
 
