@@ -130,7 +130,6 @@ struct entry {
     int32_t currency_id, unit_id, plan_id;
     enum charge_kind kind;
     struct slice price_source, reason, user, thread, execution, agent, metadata;
-    struct hash128 key, digest;
 };
 
 struct original { /* of a void, read from the ledger; .e.entry_id is the key */

@@ -176,8 +176,6 @@ static struct entry *usage_entry(struct ingest *g, struct item *it, const struct
         .execution = u->execution,
         .agent = u->agent,
         .metadata = u->metadata,
-        .key = u->key,
-        .digest = u->digest,
     };
     fill_components(g, e, it, r);
     return e;
@@ -345,8 +343,6 @@ static struct entry *void_entry(struct ingest *g, const struct item *it, const s
     e->quantity = -o->quantity;
     e->cost = -o->cost;
     e->amount = back;
-    e->key = it->e.key;
-    e->digest = it->e.digest;
     void_components(g, e, o);
     return e;
 }
